@@ -1,0 +1,42 @@
+"""Helpers for the stages' tests: import a stage's modules, and what a run of its program left. Python 3.7 syntax."""
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGES = ROOT / "stages"
+if str(STAGES) not in sys.path:
+    sys.path.insert(0, str(STAGES))
+
+
+def load(stage, module):
+    """Import `stages/STAGE/MODULE.py`. Its folder joins sys.path, so modules of different stages must have different names."""
+    folder = str(STAGES / stage)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    spec = importlib.util.spec_from_file_location("%s_%s" % (stage.replace("-", "_"), module), str(STAGES / stage / (module + ".py")))
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+class Outcome:
+    """What a stage's program left: `code` (exit status), `result` (result.json or None), `error` (its error or None), `output`, `log`."""
+
+    def __init__(self, folder, code, log):
+        result = folder / "result.json"
+        self.code = code
+        self.result = json.loads(result.read_text(encoding="utf-8")) if result.exists() else None
+        self.error = (self.result or {}).get("error")
+        self.output = folder / "output"
+        self.log = log
+
+    def json(self, name):
+        """Parse an output file."""
+        return json.loads((self.output / name).read_text(encoding="utf-8"))
+
+
+def artifact(name, kind, path):
+    """A task's entry for an input artifact in the folder `path`."""
+    return {"name": name, "kind": kind, "path": str(path), "key": "k" * 64, "digest": "d" * 64}
