@@ -1,8 +1,11 @@
 """Helpers for the stages' tests: import a stage's modules, and what a run of its program left. Python 3.7 syntax."""
 import importlib.util
 import json
+import os
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = ROOT / "stages"
@@ -40,3 +43,14 @@ class Outcome:
 def artifact(name, kind, path):
     """A task's entry for an input artifact in the folder `path`."""
     return {"name": name, "kind": kind, "path": str(path), "key": "k" * 64, "digest": "d" * 64}
+
+
+def shared():
+    """The folder of shared test data, beside the project; without it the test is skipped, but fails where CI promises it."""
+    folder = Path(os.environ.get("EDGEMILL_SHARED") or ROOT.parent / "shared")
+    if not folder.is_dir():
+        reason = "no shared data at %s (EDGEMILL_SHARED says where it is)" % folder
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
