@@ -1,0 +1,56 @@
+"""Work on many items in several processes, results in the items' order."""
+import signal
+from collections import deque
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+
+from _runtime import StageError
+
+_WAITING = 4  # chunks under way for each process: bounds the memory that finished results take
+
+
+def ordered_map(function, items, processes, chunk=16):
+    """Yield function(item) for each item, in order, whatever the number of processes.
+
+    function and items must be picklable; with one process (or few items) everything happens here. A StageError of `function` passes
+    through; a worker that dies (killed for want of memory, say) raises StageError.
+    """
+    items = list(items)
+    if processes <= 1 or len(items) <= chunk:
+        for item in items:
+            yield function(item)
+        return
+    chunks = iter([items[start:start + chunk] for start in range(0, len(items), chunk)])
+    with ProcessPoolExecutor(max_workers=processes, initializer=_quiet) as pool:
+        waiting = deque()
+        try:
+            for _ in range(processes * _WAITING):
+                _submit(pool, function, chunks, waiting)
+            while waiting:
+                results = waiting.popleft().result()
+                _submit(pool, function, chunks, waiting)
+                for result in results:
+                    yield result
+        except BrokenProcessPool:
+            raise StageError("a worker process died", expected="%d processes to finish" % processes, found="one was killed",
+                             remedy="most often memory ran out: give the stage more memory, or fewer cpus") from None
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _submit(pool, function, chunks, waiting):
+    work = next(chunks, None)
+    if work is not None:
+        waiting.append(pool.submit(partial(_each, function), work))
+
+
+def _each(function, items):
+    return [function(item) for item in items]
+
+
+def _quiet():
+    # The runtime's handlers belong to the stage's own process.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
