@@ -1,6 +1,7 @@
 """COCO metrics of each model on the same images, their differences, and the gates."""
 from importlib.metadata import version
 
+from _detection.dataset import load
 from _runtime import StageError, run, write_json
 from accuracy_gates import differences, enforce, gates
 from box_metrics import box_metrics, object_counts
@@ -9,20 +10,20 @@ from model_outputs import ModelOutput, check_covers, check_detections, check_sam
 
 def main(task):
     """Evaluate every detections input; metrics.json holds no time, so that the same detections give the same bytes."""
-    dataset = task.input("dataset").json("dataset.json")
+    dataset = load(task.input("dataset").path)
     outputs = _outputs(task)
     split = outputs[0].split
-    images = _split_images(dataset, split)
-    classes = dataset["classes"]
+    images = dataset.images(split)
     check_same_images(outputs)
     for output in outputs:
         check_covers(output, images)
-        check_detections(output, classes)
-    counts = object_counts(images, classes)
+        check_detections(output, dataset.classes)
+    truth = dataset.coco(split)
+    counts = object_counts(truth)
     _require_objects(counts, split)
     models = {}
     for done, output in enumerate(outputs, start=1):
-        models[output.name] = _metrics(task, output, images, classes)
+        models[output.name] = _metrics(task, output, truth)
         task.progress(done, len(outputs), "model")
     results = gates(models, task.params["max_loss"], task.params["min_map50"])
     write_json(task.output / "metrics.json", {
@@ -44,15 +45,6 @@ def _outputs(task):
     return outputs
 
 
-def _split_images(dataset, split):
-    images = [image for image in dataset["images"] if image["split"] == split]
-    if not images:
-        raise StageError("the dataset has no image in the split %s" % split, where="dataset.json",
-                         expected=", ".join(sorted({image["split"] for image in dataset["images"]})) or "images", found=split,
-                         remedy="set `split` of the inference stages to one that the dataset has")
-    return images
-
-
 def _require_objects(counts, split):
     if not counts["objects"]:
         raise StageError("the split %s has no object to find, so no metric exists" % split, where="dataset.json",
@@ -60,13 +52,13 @@ def _require_objects(counts, split):
                          remedy="evaluate on a split with annotations")
 
 
-def _metrics(task, output, images, classes):
-    metrics = box_metrics(images, classes, output.detections)
+def _metrics(task, output, truth):
+    metrics = box_metrics(truth, output.detections)
     if not output.detections:
-        task.warn("%s found nothing in %d images: its metrics are 0" % (output.name, len(images)))
+        task.warn("%s found nothing in %d images: its metrics are 0" % (output.name, len(truth["images"])))
     task.metrics["%s.map" % output.name] = metrics["map"]
     task.metrics["%s.map50" % output.name] = metrics["map50"]
-    print("%s: mAP %.4f, mAP@0.5 %.4f on %d images of %s" % (output.name, metrics["map"], metrics["map50"], len(images), output.split))
+    print("%s: mAP %.4f, mAP@0.5 %.4f on %d images of %s" % (output.name, metrics["map"], metrics["map50"], len(truth["images"]), output.split))
     return {"model": output.model, "detections": len(output.detections), **metrics}
 
 

@@ -20,8 +20,8 @@ def obj(name, *bbox, **flags):
 
 
 def image(number, objects, split="val", width=100, height=80):
-    """An image of dataset.json; its id is like the real ones, a string."""
-    return {"id": "img%d" % number, "file": "images/img%d.png" % number, "name": "img%d.png" % number, "sha256": "0" * 64, "width": width,
+    """An image of dataset.json."""
+    return {"id": number, "file": "images/img%d.png" % number, "name": "img%d.png" % number, "sha256": "0" * 64, "width": width,
             "height": height, "split": split, "objects": objects}
 
 
@@ -35,7 +35,7 @@ def dataset(folder, images, classes):
 
 def found(number, category, score, *bbox):
     """A detection; `bbox` is x, y, width, height in pixels."""
-    return {"image_id": "img%d" % number, "category_id": category, "bbox": list(bbox), "score": score}
+    return {"image_id": number, "category_id": category, "bbox": list(bbox), "score": score}
 
 
 def detections(folder, name, images, results, split="val", kind="tflite"):
@@ -43,6 +43,6 @@ def detections(folder, name, images, results, split="val", kind="tflite"):
     write(folder / "detections.json", results)
     write(folder / "inference.json", {
         "schema": 1, "model": {"kind": kind, "runtime": "litert", "version": "2.3.0", "sha256": "a" * 64}, "split": split,
-        "images": [{"id": each["id"], "input_sha256": hashlib.sha256(each["id"].encode()).hexdigest()} for each in images]})
+        "images": [{"id": each["id"], "input_sha256": hashlib.sha256(str(each["id"]).encode()).hexdigest()} for each in images]})
     write(folder / "timing.json", {"schema": 1, "seconds_per_image": 0.01})
     return artifact(name, "detections", folder)

@@ -5,6 +5,7 @@ import json
 import random
 
 import pytest
+from _detection.dataset import Dataset
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from stage_helpers import load
@@ -21,6 +22,11 @@ def evaluate(run_stage, tmp_path, images, models, params=NO_GATES, classes=CLASS
     shown = [each for each in images if each["split"] == "val"]
     inputs = [each if isinstance(each, dict) else detections(tmp_path / name, name, shown, each) for name, each in models.items()]
     return run_stage("evaluate", params, {"dataset": truth, "detections": inputs})
+
+
+def score(images, results):
+    """Metrics of `results` on `images` of dataset.json."""
+    return metrics_of.box_metrics(Dataset(None, CLASSES, images).coco(), results)
 
 
 def by_class(metrics):
@@ -42,40 +48,40 @@ CIRCLE_LEFT, CIRCLE_RIGHT, SQUARE = (10, 10, 20, 20), (50, 10, 20, 20), (10, 50,
     pytest.param([found(1, 2, 0.9, *CIRCLE_LEFT)], 0, 0, id="right box, wrong class"),
 ])
 def test_ap50_of_a_class_is_what_the_definition_gives_by_hand(results, circle, square):
-    metrics = by_class(metrics_of.box_metrics(ONE_IMAGE, CLASSES, results))
+    metrics = by_class(score(ONE_IMAGE, results))
     assert metrics["circle"]["ap50"] == pytest.approx(circle, abs=1e-6)
     assert metrics["square"]["ap50"] == pytest.approx(square, abs=1e-6)
 
 
 def test_ap_is_the_mean_over_the_iou_thresholds_that_the_box_reaches():
     # 20 × 20 px against 20 × 16 px: IoU 0.8, so right at 0.50 … 0.80 (7 of 10 thresholds).
-    metrics = metrics_of.box_metrics([image(1, [obj("circle", 0, 0, 20, 20)])], CLASSES, [found(1, 1, 0.9, 0, 0, 20, 16)])
+    metrics = score([image(1, [obj("circle", 0, 0, 20, 20)])], [found(1, 1, 0.9, 0, 0, 20, 16)])
     circle = by_class(metrics)["circle"]
     assert (circle["ap"], circle["ap50"], metrics["map75"]) == (pytest.approx(0.7), 1, 1)
 
 
 def test_a_class_without_objects_has_no_ap_and_leaves_the_mean_alone():
-    metrics = metrics_of.box_metrics([image(1, [obj("circle", 0, 0, 20, 20)])], CLASSES, [found(1, 1, 0.9, 0, 0, 20, 20)])
+    metrics = score([image(1, [obj("circle", 0, 0, 20, 20)])], [found(1, 1, 0.9, 0, 0, 20, 20)])
     assert by_class(metrics)["square"] == {"class": "square", "ap": None, "ap50": None, "ar100": None, "objects": 0, "detections": 0}
     assert metrics["map"] == 1
 
 
 def test_a_size_without_objects_has_no_value():
-    metrics = metrics_of.box_metrics([image(1, [obj("circle", 0, 0, 20, 20)])], CLASSES, [found(1, 1, 0.9, 0, 0, 20, 20)])
+    metrics = score([image(1, [obj("circle", 0, 0, 20, 20)])], [found(1, 1, 0.9, 0, 0, 20, 20)])
     assert (metrics["map_small"], metrics["map_medium"], metrics["map_large"]) == (1, None, None)
 
 
 @pytest.mark.parametrize("flag", ["crowd", "group_of"])
 def test_a_detection_in_a_crowd_region_is_neither_right_nor_wrong(flag):
     truth = [image(1, [obj("circle", 0, 0, 20, 20), obj("circle", 40, 0, 90, 50, **{flag: True})])]
-    metrics = metrics_of.box_metrics(truth, CLASSES, [found(1, 1, 0.99, 50, 10, 10, 10), found(1, 1, 0.9, 0, 0, 20, 20)])
+    metrics = score(truth, [found(1, 1, 0.99, 50, 10, 10, 10), found(1, 1, 0.9, 0, 0, 20, 20)])
     assert by_class(metrics)["circle"]["ap50"] == 1
-    assert metrics_of.object_counts(truth, CLASSES)["crowd_regions"] == 1
+    assert metrics_of.object_counts(Dataset(None, CLASSES, truth).coco())["crowd_regions"] == 1
 
 
 def test_a_difficult_object_counts_like_any_other():
     truth = [image(1, [obj("circle", 0, 0, 20, 20), obj("circle", 40, 0, 60, 20, difficult=True)])]
-    metrics = metrics_of.box_metrics(truth, CLASSES, [found(1, 1, 0.9, 0, 0, 20, 20)])
+    metrics = score(truth, [found(1, 1, 0.9, 0, 0, 20, 20)])
     assert by_class(metrics)["circle"]["ap50"] == pytest.approx(51 / 101, abs=1e-6)
 
 
@@ -190,7 +196,7 @@ def test_max_loss_with_one_model_is_an_error(run_stage, tmp_path):
 
 
 @pytest.mark.parametrize(("change", "what", "where"), [
-    ({"image_id": "nowhere"}, "unknown image", "detections.json[1]"),
+    ({"image_id": 99}, "unknown image", "detections.json[1]"),
     ({"category_id": 3}, "unknown class", "detections.json[1]"),
     ({"category_id": 0}, "unknown class", "detections.json[1]"),
     ({"bbox": [0, 0, float("nan"), 5]}, "bad box", "detections.json[1]"),
@@ -220,7 +226,7 @@ def other_pixels(entry):
 
 @pytest.mark.parametrize(("second", "change", "what", "where"), [
     (TWO_IMAGES[::-1], None, "first and second did not run on the same images in the same order", "image 1 of second"),
-    (TWO_IMAGES, other_pixels, "first and second were fed different pixels", "image img2"),
+    (TWO_IMAGES, other_pixels, "first and second were fed different pixels", "image 2"),
     (TWO_IMAGES[:1], None, "first and second ran on different numbers of images", "inference.json"),
 ])
 def test_models_that_saw_different_images_are_not_compared(run_stage, tmp_path, second, change, what, where):
@@ -238,7 +244,7 @@ def test_models_of_different_splits_are_not_compared(run_stage, tmp_path):
 
 
 @pytest.mark.parametrize(("shown", "what", "where"), [
-    (TWO_IMAGES[:1], "a did not run on every image of the split val", "image img2"),
+    (TWO_IMAGES[:1], "a did not run on every image of the split val", "image 2"),
     ([*TWO_IMAGES, TWO_IMAGES[0]], "a ran twice on an image", "inference.json"),
     ([*TWO_IMAGES, image(9, [])], "a ran on an image that the dataset's split val lacks", "inference.json"),
 ])
@@ -257,7 +263,7 @@ def test_a_split_with_nothing_to_find_is_an_error(run_stage, tmp_path, objects, 
 def test_a_split_that_the_dataset_lacks_is_an_error(run_stage, tmp_path):
     entry = detections(tmp_path / "a", "a", ONE_IMAGE, [], split="holdout")
     outcome = evaluate(run_stage, tmp_path, ONE_IMAGE, {"a": entry})
-    assert outcome.error["what"] == "the dataset has no image in the split holdout"
+    assert outcome.error["what"] == "the dataset has no split holdout"
 
 
 def test_nothing_to_evaluate_is_an_error(run_stage, tmp_path):
