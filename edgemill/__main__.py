@@ -1,0 +1,5 @@
+"""`python -m edgemill` is `./mill`."""
+
+from edgemill.cli import main
+
+main()

@@ -1,0 +1,48 @@
+"""The `mill` program: Invoke on this project's tasks from any folder, with exit status 2 for a request that is wrong."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+from invoke import Collection, Program
+from invoke.exceptions import ParseError
+
+from edgemill import PROJECT
+
+WRONG_REQUEST = 2
+
+
+class Mill(Program):
+    """Invoke's own program exits with 1 where a command line is wrong; here 1 means that a stage failed."""
+
+    def load_collection(self) -> None:
+        """The tasks of this project, wherever the command is typed."""
+        sys.path.insert(0, str(PROJECT))
+        import tasks
+
+        self.collection = Collection.from_module(tasks, loaded_from=str(PROJECT))
+
+    def parse_core(self, argv: list[str] | None) -> None:
+        """Invoke's own options."""
+        try:
+            super().parse_core(argv)
+        except ParseError as error:
+            _refuse(error)
+
+    def parse_tasks(self) -> None:
+        """The tasks and their options."""
+        try:
+            super().parse_tasks()
+        except ParseError as error:
+            _refuse(error)
+
+
+def _refuse(error: ParseError) -> NoReturn:
+    print(f"error: {error}\n  next:     ./mill --list, or ./mill --help TASK", file=sys.stderr)
+    raise SystemExit(WRONG_REQUEST)
+
+
+def main() -> None:
+    """Run the command line."""
+    Mill(name="mill", binary="mill").run()

@@ -1,0 +1,245 @@
+"""What each task does, as functions that can be called without Invoke."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgemill import PROJECT
+from edgemill.build import Build
+from edgemill.console import Console, describe
+from edgemill.documents import display, unknown_name
+from edgemill.engines.choice import choose_engine
+from edgemill.engines.process import StopRequests
+from edgemill.engines.seam import Engine
+from edgemill.errors import EdgeMillError, RequestError
+from edgemill.pipelines import Pipeline, find_pipeline, load_pipeline
+from edgemill.plan import StepStatus, make_plan
+from edgemill.runs import records
+from edgemill.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for: a pipeline's name or path, an engine, a workspace, settings."""
+
+    pipeline: str = "demo"
+    engine: str | None = None
+    workspace: str | None = None
+    settings: Sequence[str] = ()
+
+    def load(self) -> Pipeline:
+        """The checked pipeline. Raises RequestError."""
+        return load_pipeline(find_pipeline(self.pipeline), self.settings)
+
+    def place(self) -> Workspace:
+        """The workspace: the one named, EDGEMILL_WORKSPACE, or `workspace` in the project."""
+        return Workspace(Path(self.workspace or os.environ.get("EDGEMILL_WORKSPACE") or PROJECT / "workspace"))
+
+    def choose(self, pipeline: Pipeline, stops: StopRequests | None = None) -> Engine:
+        """The engine: the one named, EDGEMILL_ENGINE, the pipeline's, or the default."""
+        return choose_engine(self.engine, pipeline.engine, stops or StopRequests())
+
+
+def build(request: Request, targets: Sequence[str] = (), *, dry_run: bool = False, verify: bool = False) -> dict[str, StepStatus]:
+    """Build a pipeline, or the part that makes `targets`; with `dry_run` only say what would run.
+
+    Raises:
+        EdgeMillError: as in `Build.run`.
+    """
+    pipeline = request.load().select(targets)
+    stops = StopRequests()
+    engine = request.choose(pipeline, stops)
+    console = Console()
+    workspace = request.place()
+    if dry_run:
+        statuses = make_plan(pipeline, workspace, engine, verify=verify)
+        for line in status_lines(statuses):
+            print(line)
+        return statuses
+    console.say(f"{pipeline.name}: {engine.name} engine, workspace {display(workspace.root)}")
+    return Build(pipeline, workspace, engine, console, stops, verify).run()
+
+
+def status_lines(statuses: Mapping[str, StepStatus]) -> Iterator[str]:
+    """A line for each step."""
+    width = max(len(name) for name in statuses)
+    for name, status in statuses.items():
+        yield f"  {name.ljust(width)}  {describe(status)}"
+
+
+def status(request: Request, *, as_json: bool = False, verify: bool = False) -> None:
+    """Print where each step stands; as JSON: state, key, artifact folder, digest, seconds and reason of each."""
+    pipeline = request.load()
+    statuses = make_plan(pipeline, request.place(), request.choose(pipeline), verify=verify)
+    if not as_json:
+        for line in status_lines(statuses):
+            print(line)
+        return
+    answer = {
+        name: {
+            "state": status.state.value,
+            "stage": status.step.contract.name,
+            "key": status.key,
+            "artifact": status.artifact and str(status.artifact.path),
+            "digest": status.artifact and status.artifact.digest,
+            "seconds": status.artifact and status.artifact.seconds,
+            "reason": status.reason,
+        }
+        for name, status in statuses.items()
+    }
+    print(json.dumps(answer, indent=1))
+
+
+def graph(request: Request) -> None:
+    """Print the pipeline as a Mermaid flow chart."""
+    pipeline = request.load()
+    print("flowchart LR")
+    for name, step in pipeline.steps.items():
+        print(f'  {name}["{name} ({step.image.name})"]')
+        for key, feeders in step.inputs.items():
+            optional = step.contract.inputs[key].optional
+            for feeder in feeders:
+                print(f"  {feeder} {'-.->' if optional else '-->'}|{pipeline.steps[feeder].kind.name}| {name}")
+
+
+def logs(request: Request, step: str | None = None) -> None:
+    """Print the newest log of a step, or of the last step that ran."""
+    pipeline = request.load()
+    if step is not None and step not in pipeline.steps:
+        raise unknown_name("stage of this pipeline", step, pipeline.steps, display(pipeline.path))
+    for folder, _ in records(request.place().runs, pipeline.name):
+        found = sorted(folder.glob(f"{step or '*'}.log"), key=lambda path: path.stat().st_mtime)
+        if found:
+            print(f"# {found[-1]}", file=sys.stderr)
+            with found[-1].open("rb") as stream:
+                shutil.copyfileobj(stream, sys.stdout.buffer)
+            return
+    raise RequestError(
+        "no run of this pipeline has left a log", where=display(request.place().runs), remedy=f"./mill build -p {request.pipeline}"
+    )
+
+
+def artifact_path(request: Request, kind: str) -> Path:
+    """The published artifact of a kind, of a pipeline. Raises RequestError where it is not built."""
+    pipeline = request.load()
+    statuses = make_plan(pipeline, request.place(), request.choose(pipeline))
+    for status in reversed(list(statuses.values())):
+        if status.step.kind.name == kind and status.artifact is not None:
+            return request.place().pipelines / pipeline.name / status.step.name
+    raise RequestError(
+        f"the pipeline {pipeline.name!r} has no {kind} yet", where=display(pipeline.path), remedy=f"./mill build -p {request.pipeline}"
+    )
+
+
+def tensorboard(request: Request, port: int, *, program: str = "tensorboard") -> int:
+    """Run TensorBoard on a pipeline's training, finished or going on; returns its exit status. Raises EdgeMillError."""
+    from edgemill.engines import environments
+
+    pipeline, workspace = request.load(), request.place()
+    statuses = make_plan(pipeline, workspace, request.choose(pipeline))
+    for name, status in statuses.items():
+        if status.step.kind.name != "checkpoint" or status.key is None:
+            continue
+        folder = status.artifact.path if status.artifact else workspace.work_folder(status.step.contract.name, status.key) / "scratch"
+        if not folder.is_dir():
+            break
+        environments.make(status.step.image, print, StopRequests())
+        home = environments.environment_path(status.step.image)
+        command = [str(home / "bin" / program), "--logdir", str(folder), "--host", "127.0.0.1", "--port", str(port)]
+        print(f"TensorBoard of {name}: http://127.0.0.1:{port} (Ctrl-C ends it)")
+        return subprocess.run(command, env=environments.stage_environment(home, status.step.image), check=False).returncode
+    raise RequestError("there is no training to show yet", where=display(pipeline.path), remedy=f"./mill train -p {request.pipeline}")
+
+
+def run_guarded(call: Callable[[], object]) -> int:
+    """Run a command to its exit status: 0 done, 1 failed, 2 wrong request, 130 stopped; its error is one message on standard error."""
+    try:
+        call()
+    except EdgeMillError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"error: {error.strerror or error}", f"  where:    {error.filename or 'unknown'}", sep="\n", file=sys.stderr)
+        if error.errno == 28:
+            print("  next:     free space (./mill gc removes what no pipeline uses), then run the same command again", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def demo(request: Request, *, dry_run: bool = False, verify: bool = False) -> None:
+    """Build a pipeline and say where to look. Raises EdgeMillError."""
+    statuses = build(request, dry_run=dry_run, verify=verify)
+    if dry_run:
+        return
+    place = request.place().pipelines / Path(request.pipeline).stem
+    kinds = {status.step.kind.name: name for name, status in statuses.items() if status.artifact is not None}
+    for kind, label, file in (("report", "report", "report.html"), ("package", "package", "")):
+        if kind in kinds:
+            print(f"{label + ':':<9}{display(place / kinds[kind] / file)}")
+    if "package" in kinds:
+        python = _interpreter_of(statuses[kinds["package"]])
+        print(f"try it:  {python} {display(place / kinds['package'] / 'detect.py')} IMAGE")
+
+
+def _interpreter_of(status: StepStatus) -> str:
+    from edgemill.engines import environments
+
+    return display(environments.environment_path(status.step.image) / "bin" / "python")
+
+
+def clean(request: Request) -> None:
+    """Remove what a pipeline built and no other uses. Raises RequestError."""
+    from edgemill import tidy
+
+    tidy.clean(request.place(), find_pipeline(request.pipeline).stem, Console())
+
+
+def gc(request: Request, *, dry_run: bool = False) -> None:
+    """Give disk space back. Raises RequestError while a build runs."""
+    from edgemill import tidy
+
+    tidy.gc(request.place(), Console(), dry_run=dry_run)
+    tidy.gc_environments(Console(), dry_run=dry_run)
+
+
+def doctor(request: Request, *, verify: bool = False) -> None:
+    """Check the machine. Raises EdgeMillError where something that the pipeline needs is missing."""
+    from edgemill.doctor import examine
+
+    pipeline = request.load()
+    examine(pipeline, request.place(), request.choose(pipeline), verify=verify)
+
+
+def lock_images(image: str | None, *, upgrade: bool = False) -> None:
+    """Refresh locks and print what changed. Raises EdgeMillError."""
+    from edgemill.images import load_images
+    from edgemill.images_lock import lock_host, lock_image
+
+    images = load_images()
+    if image is not None and image not in (*images, "host"):
+        raise unknown_name("image", image, (*images, "host"), "--image")
+    for name in [image] if image else ["host", *images]:
+        changes = lock_host(upgrade=upgrade) if name == "host" else lock_image(images[name], upgrade=upgrade)
+        print(changes or f"{name}: unchanged")
+
+
+def make_images(image: str | None) -> None:
+    """Make environments ahead of time. Raises EdgeMillError."""
+    from edgemill.engines import environments
+    from edgemill.images import load_images
+
+    images = load_images()
+    if image is not None and image not in images:
+        raise unknown_name("image", image, images, "--image")
+    for name in [image] if image else [name for name in images if not name.endswith("-test")]:
+        print(f"{name}: {display(environments.make(images[name], print, StopRequests()))}")

@@ -1,0 +1,168 @@
+"""Stage contracts: `stages/<name>/stage.yaml`, what a stage needs, takes and makes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgemill import PROJECT, SCHEMA
+from edgemill.documents import check, load_yaml, unknown_name
+from edgemill.errors import RequestError
+from edgemill.hashing import digest_files, digest_of, sha256_file
+
+STAGES = PROJECT / "stages"
+PROGRAM = "run.py"
+RUNTIME = "_runtime"
+
+_INPUT = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["kind"],
+    "properties": {"kind": {"type": "string"}, "optional": {"type": "boolean"}, "many": {"type": "boolean"}, "help": {"type": "string"}},
+}
+_SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["schema", "help", "image", "output"],
+    "properties": {
+        "schema": {"const": SCHEMA},
+        "help": {"type": "string"},
+        "image": {"type": "string"},
+        "uses": {"type": "array", "items": {"type": "string", "pattern": "^_"}},
+        "inputs": {"type": "object", "additionalProperties": _INPUT},
+        "output": {"type": "object", "additionalProperties": False, "required": ["kind"], "properties": {"kind": {"type": "string"}}},
+        "params": {"type": "object", "additionalProperties": {"type": "object", "required": ["type", "description"]}},
+        "tools": {"type": "array", "items": {"type": "string"}},
+        "resumable": {"type": "boolean"},
+        "network": {"type": "boolean"},
+        "sees_run": {"type": "boolean"},
+        "timeout": {"type": "number", "exclusiveMinimum": 0},
+        "cpus": {"type": "integer", "minimum": 1},
+        "memory": {"type": "string", "pattern": "^[0-9]+(MiB|GiB)$"},
+    },
+}
+
+
+@dataclass(frozen=True)
+class InputRule:
+    """An input of a stage: the kind it takes; whether it may be absent; whether it is a list."""
+
+    kind: str
+    optional: bool
+    many: bool
+    help: str
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a stage declares. `timeout` in seconds, `memory` in bytes; `params` maps a name to its JSON Schema."""
+
+    name: str
+    folder: Path
+    help: str
+    image: str
+    uses: tuple[str, ...]
+    inputs: Mapping[str, InputRule]
+    output: str
+    params: Mapping[str, Mapping[str, Any]]
+    tools: tuple[str, ...]
+    resumable: bool
+    network: bool
+    sees_run: bool
+    timeout: float
+    cpus: int
+    memory: int
+
+    @property
+    def program(self) -> Path:
+        """The program that the engine runs with the image's Python."""
+        return self.folder / PROGRAM
+
+    def params_schema(self) -> dict[str, Any]:
+        """The JSON Schema of a stage's `params` in a pipeline."""
+        return {"type": "object", "additionalProperties": False, "properties": dict(self.params)}
+
+    def is_path(self, param: str) -> bool:
+        """Whether the parameter names a file or folder whose contents count."""
+        return self.params[param].get("format") == "path"
+
+    def defaults(self) -> dict[str, Any]:
+        """Every parameter with its default; None where it has none."""
+        return {name: schema.get("default") for name, schema in self.params.items()}
+
+    def meaning(self) -> str:
+        """Digest of what of the contract belongs in a key: not help, limits or resources."""
+        inputs = {name: [rule.kind, rule.many] for name, rule in self.inputs.items()}
+        return digest_of([self.name, self.image, inputs, self.output, self.network, sorted(self.tools)])
+
+    def source(self) -> str:
+        """Digest of the stage's source files and of the shared folders that it uses."""
+        files = []
+        for folder in (self.folder, *(self.folder.parent / name for name in (RUNTIME, *self.uses))):
+            files += [
+                (f"{folder.name}/{path.relative_to(folder).as_posix()}", sha256_file(path), path.stat().st_size)
+                for path in _source_files(folder)
+            ]
+        return digest_files(files)
+
+
+def _source_files(folder: Path) -> list[Path]:
+    found = []
+    for here, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name != "__pycache__" and not name.startswith("."))
+        found += [Path(here, name) for name in names if name != "stage.yaml" and not name.endswith(".pyc") and not name.startswith(".")]
+    return found
+
+
+def _bytes(text: str) -> int:
+    number, unit = re.fullmatch(r"(\d+)(MiB|GiB)", text).groups()  # type: ignore[union-attr]
+    return int(number) << {"MiB": 20, "GiB": 30}[unit]
+
+
+def stage_names(stages: Path = STAGES) -> list[str]:
+    """The stages that exist: folders with a stage.yaml."""
+    return sorted(path.parent.name for path in stages.glob("*/stage.yaml"))
+
+
+def load_contract(name: str, stages: Path = STAGES, where: str = "") -> Contract:
+    """The contract of one stage.
+
+    Raises:
+        RequestError: there is no such stage (the nearest one is named), or its contract is wrong.
+    """
+    folder = stages / name
+    if not (folder / "stage.yaml").is_file():
+        raise unknown_name("stage", name, stage_names(stages), where or str(stages))
+    document = load_yaml(folder / "stage.yaml")
+    check(document, _SCHEMA)
+    fields = document.data
+    if not (folder / PROGRAM).is_file():
+        raise RequestError(f"the stage {name!r} has no program", where=str(folder), expected=PROGRAM)
+    for used in fields.get("uses", ()):
+        if not (stages / used).is_dir():
+            raise RequestError(f"there is no shared folder {used!r}", where=document.where(("uses",)))
+    inputs = {
+        key: InputRule(rule["kind"], rule.get("optional", False), rule.get("many", False), rule.get("help", ""))
+        for key, rule in fields.get("inputs", {}).items()
+    }
+    return Contract(
+        name=name,
+        folder=folder,
+        help=fields["help"],
+        image=fields["image"],
+        uses=tuple(fields.get("uses", ())),
+        inputs=inputs,
+        output=fields["output"]["kind"],
+        params=fields.get("params", {}),
+        tools=tuple(fields.get("tools", ())),
+        resumable=fields.get("resumable", False),
+        network=fields.get("network", False),
+        sees_run=fields.get("sees_run", False),
+        timeout=fields.get("timeout", 3600),
+        cpus=fields.get("cpus", 1),
+        memory=_bytes(fields.get("memory", "1GiB")),
+    )

@@ -1,0 +1,175 @@
+"""Virtual environments that realise images for the local engine: made once, whole or not at all, and shared by all pipelines."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgemill import PROJECT, SCHEMA
+from edgemill.engines.patching import apply_series
+from edgemill.engines.process import StopRequests, supervise
+from edgemill.engines.pythons import find_python
+from edgemill.engines.seam import Ending, Say
+from edgemill.errors import ImageError
+from edgemill.files import flush_path, write_json
+from edgemill.hashing import digest_files, sha256_file
+from edgemill.images import Image
+from edgemill.locks import held
+
+MARKER = "edgemill.json"
+INSTALL_SECONDS = 3600.0
+
+
+def environments_folder() -> Path:
+    """Where environments are: EDGEMILL_ENVS, or `.envs` in the project."""
+    return Path(os.environ.get("EDGEMILL_ENVS") or PROJECT / ".envs").absolute()
+
+
+def environment_path(image: Image) -> Path:
+    """The environment of an image, made or not; its name holds the image's identity."""
+    return environments_folder() / f"{image.name}-{image.identity[:16]}"
+
+
+def is_made(image: Image) -> bool:
+    """Whether the environment is there, of this identity and able to start."""
+    folder = environment_path(image)
+    try:
+        marker = json.loads((folder / MARKER).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return marker.get("identity") == image.identity and os.access(folder / "bin" / "python", os.X_OK)
+
+
+def make(image: Image, say: Say, stops: StopRequests) -> Path:
+    """Make the environment if it is not there: lock, patches, then a check of the imports; then one rename.
+
+    Raises:
+        ImageError: no Python of the version, a wheel that cannot be had or has another hash, a patch target that is not the
+            expected one, a failing import.
+    """
+    folder = environment_path(image)
+    if is_made(image):
+        return folder
+    with held(folder.with_name(folder.name + ".lock"), str(os.getpid()), _patience(image, say)):
+        if is_made(image):
+            return folder
+        say(f"making the environment of the image {image.name} (Python {image.python}; once)")
+        python = find_python(image.python)
+        fresh = folder.with_name(folder.name + ".making")
+        for stale in (fresh, folder):
+            if stale.exists():
+                shutil.rmtree(stale)
+        _install(image, python, fresh, stops)
+        site = site_packages(fresh)
+        if image.patches is not None:
+            apply_series(image.patches, site)
+        _check_imports(image, fresh, stops)
+        write_json(
+            fresh / MARKER,
+            {"schema": SCHEMA, "image": image.name, "identity": image.identity, "python": str(python), "content": content(fresh)},
+        )
+        fresh.rename(folder)
+        flush_path(folder.parent)
+    return folder
+
+
+def site_packages(folder: Path) -> Path:
+    """The site-packages folder of an environment. Raises ImageError where there is none."""
+    found = sorted(folder.glob("lib/python3.*/site-packages"))
+    if len(found) != 1:
+        raise ImageError("the environment has no site-packages", where=str(folder), remedy=f"remove {folder} and run the command again")
+    return found[0]
+
+
+def content(folder: Path) -> str:
+    """Digest of all that is installed, byte code left out."""
+    site = site_packages(folder)
+    files = (path for path in site.rglob("*") if path.suffix != ".pyc" and path.is_file())
+    return digest_files((path.relative_to(site).as_posix(), sha256_file(path), path.stat().st_size) for path in files)
+
+
+def verify(image: Image) -> None:
+    """Read every installed file again. Raises ImageError where one is not as it was installed."""
+    folder = environment_path(image)
+    recorded = json.loads((folder / MARKER).read_bytes())["content"]
+    found = content(folder)
+    if found != recorded:
+        raise ImageError(
+            f"the environment of the image {image.name!r} was changed after it was made",
+            where=str(folder),
+            expected=recorded,
+            found=found,
+            remedy=f"rm -r {folder}, and run the command again",
+        )
+
+
+def uv_program() -> str:
+    """The uv of this program's own environment. Raises ImageError."""
+    beside = Path(sys.executable).with_name("uv")
+    found = str(beside) if beside.is_file() else shutil.which("uv")
+    if found is None:
+        raise ImageError("uv is not installed", where=sys.executable, remedy="run ./mill, which installs it")
+    return found
+
+
+def _patience(image: Image, say: Say) -> Say:
+    told: list[str] = []
+
+    def waiting(holder: str) -> None:
+        if not told:
+            told.append(holder)
+            say(f"waiting for process {holder}, which makes the environment of the image {image.name}")
+
+    return waiting
+
+
+def _install(image: Image, python: Path, fresh: Path, stops: StopRequests) -> None:
+    uv = uv_program()
+    env = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": str(fresh), "PYTHONHASHSEED": "0"}
+    _run([uv, "venv", "--quiet", "--relocatable", "--no-project", "--python", str(python), str(fresh)], image, env, stops)
+    if image.lock.stat().st_size:
+        _run([uv, "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", str(image.lock)], image, env, stops)
+
+
+def _check_imports(image: Image, fresh: Path, stops: StopRequests) -> None:
+    if image.imports:
+        program = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
+        env = stage_environment(fresh, image)
+        _run([str(fresh / "bin" / "python"), "-c", program, *image.imports], image, env, stops)
+
+
+def stage_environment(folder: Path, image: Image) -> dict[str, str]:
+    """The environment variables that every program in the image gets: none of this user's, so no credentials and no proxies."""
+    return {
+        "PATH": os.pathsep.join([str(folder / "bin"), "/usr/local/bin", "/usr/bin", "/bin"]),
+        "HOME": "/nonexistent",
+        "LANG": "C.UTF-8",
+        "PYTHONHASHSEED": "0",
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **image.env,
+    }
+
+
+def _run(command: Sequence[str], image: Image, env: dict[str, str], stops: StopRequests) -> None:
+    """Run one step of making an environment. Raises ImageError with the last lines that it printed."""
+    output = bytearray()
+    try:
+        outcome = supervise(command, env=env, cwd=PROJECT, on_output=output.extend, timeout=INSTALL_SECONDS, stops=stops)
+    except OSError as error:
+        raise ImageError(f"{command[0]} cannot be started: {error.strerror}", where=f"image {image.name}") from None
+    stops.check()
+    if outcome.exit_code != 0 or outcome.ending is not Ending.EXITED:
+        tail = "\n".join(output.decode(errors="replace").strip().splitlines()[-12:])
+        shown = subprocess.list2cmdline(command if len(command) < 12 else [*command[:12], "…"])
+        raise ImageError(
+            f"the image {image.name!r} could not be made ({outcome.ending.value}, exit status {outcome.exit_code})",
+            where=shown,
+            found=tail or "no output",
+            remedy="where the network or a mirror is the cause, mend it and run the same command again; UV_DEFAULT_INDEX names a mirror",
+        )

@@ -1,0 +1,168 @@
+"""Images: pinned environments, declared in `docker/images.yaml` for every engine."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgemill import PROJECT, SCHEMA
+from edgemill.documents import check, load_yaml, unknown_name
+from edgemill.errors import ImageError, RequestError
+from edgemill.hashing import digest_of, sha256_file
+
+DOCKER = PROJECT / "docker"
+PATCHES = PROJECT / "patches"
+
+_IMAGE = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["help"],
+    "properties": {
+        "help": {"type": "string"},
+        "base": {"type": "string"},
+        "python": {"type": "string", "pattern": r"^3\.[0-9]+$"},
+        "resolve": {"type": "boolean"},
+        "patches": {"type": "string"},
+        "system_packages": {"type": "array", "items": {"type": "string"}},
+        "tools": {"type": "object", "additionalProperties": {"type": "string"}},
+        "env": {"type": "object", "additionalProperties": {"type": "string"}},
+        "imports": {"type": "array", "items": {"type": "string"}},
+        "extends": {"type": "string"},
+    },
+}
+_SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["schema", "images"],
+    "properties": {"schema": {"const": SCHEMA}, "images": {"type": "object", "additionalProperties": _IMAGE}},
+}
+_TARGETS = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["schema", "targets"],
+    "properties": {
+        "schema": {"const": SCHEMA},
+        "targets": {
+            "type": "object",
+            "additionalProperties": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["before", "after"],
+                "properties": {name: {"type": "string", "pattern": "^[0-9a-f]{64}$"} for name in ("before", "after")},
+            },
+        },
+    },
+}
+
+
+@dataclass(frozen=True)
+class PatchSeries:
+    """A quilt series: patches in order, and the sha256 of each target (relative to site-packages) before and after all of them."""
+
+    name: str
+    patches: tuple[Path, ...]
+    targets: Mapping[str, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Image:
+    """A declared image. `python` is a version such as `3.7`; `tools` maps programs from outside PyPI to their exact version."""
+
+    name: str
+    help: str
+    base: str
+    python: str
+    resolve: bool
+    patches: PatchSeries | None
+    system_packages: tuple[str, ...]
+    tools: Mapping[str, str]
+    env: Mapping[str, str]
+    imports: tuple[str, ...]
+    lock: Path
+    dockerfile: Path
+
+    @property
+    def requirements(self) -> Path:
+        """The hand-written list that the lock is made from."""
+        return self.lock.with_suffix(".in")
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """sha256 over everything that the image is made of; the same for every engine. Raises ImageError without a lock."""
+        if not self.lock.is_file():
+            raise ImageError(f"the image {self.name!r} has no lock", where=str(self.lock), remedy=f"./mill images.lock --image {self.name}")
+        series = self.patches
+        return digest_of(
+            {
+                "base": self.base,
+                "python": self.python,
+                "system_packages": sorted(self.system_packages),
+                "tools": dict(self.tools),
+                "env": dict(self.env),
+                "lock": lock_meaning(self.lock),
+                "patches": series and [[sha256_file(path) for path in series.patches], {k: list(v) for k, v in series.targets.items()}],
+                "dockerfile": sha256_file(self.dockerfile) if self.dockerfile.is_file() else None,
+            }
+        )
+
+
+def lock_meaning(lock: Path) -> list[str]:
+    """The requirements of a hashed pip list, sorted, without comments or line breaks."""
+    text = lock.read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = (re.sub(r"(^|\s)#.*", "", line) for line in text.splitlines())
+    return sorted(" ".join(sorted(line.split())) for line in lines if line.strip())
+
+
+def load_series(name: str, folder: Path = PATCHES) -> PatchSeries:
+    """A patch series by name. Raises RequestError where its files are missing or wrong."""
+    series = folder / name / "series"
+    if not series.is_file():
+        raise RequestError(f"there is no patch series {name!r}", where=str(series))
+    names = [line.split("#")[0].strip() for line in series.read_text(encoding="utf-8").splitlines()]
+    patches = tuple(folder / name / patch for patch in names if patch)
+    for patch in patches:
+        if not patch.is_file():
+            raise RequestError("a patch of the series is missing", where=f"{series}: {patch.name}")
+    document = load_yaml(folder / name / "targets.yaml")
+    check(document, _TARGETS)
+    targets = {path: (sums["before"], sums["after"]) for path, sums in document.data["targets"].items()}
+    return PatchSeries(name, patches, targets)
+
+
+def load_images(path: Path = DOCKER / "images.yaml", patches: Path = PATCHES) -> dict[str, Image]:
+    """All declared images by name. Raises RequestError where the declaration is wrong."""
+    document = load_yaml(path)
+    check(document, _SCHEMA)
+    declared: dict[str, dict[str, Any]] = document.data["images"]
+    images = {}
+    for name, own in declared.items():
+        fields = dict(own)
+        parent = fields.pop("extends", None)
+        if parent is not None:
+            if parent not in declared or "extends" in declared[parent]:
+                raise unknown_name(
+                    "image", parent, [n for n in declared if "extends" not in declared[n]], document.where(("images", name, "extends"))
+                )
+            fields = {**declared[parent], **fields, "imports": [*declared[parent].get("imports", ()), *own.get("imports", ())]}
+        for key in ("base", "python"):
+            if key not in fields:
+                raise RequestError(f"the image {name!r} does not say its {key}", where=document.where(("images", name)))
+        images[name] = Image(
+            name=name,
+            help=fields["help"],
+            base=fields["base"],
+            python=fields["python"],
+            resolve=fields.get("resolve", True),
+            patches=load_series(fields["patches"], patches) if "patches" in fields else None,
+            system_packages=tuple(fields.get("system_packages", ())),
+            tools=fields.get("tools", {}),
+            env=fields.get("env", {}),
+            imports=tuple(fields.get("imports", ())),
+            lock=path.parent / "locks" / f"{name}.lock",
+            dockerfile=path.parent / f"{name}.Dockerfile",
+        )
+    return images

@@ -1,0 +1,153 @@
+"""The tasks: each parses its arguments and calls one function of `edgemill`. `./mill --list` shows them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from invoke import Collection, Context, task
+
+from edgemill import commands
+from edgemill.commands import Request, run_guarded
+
+PLACE_HELP = {
+    "pipeline": "A name in pipelines/, or a path to a YAML file.",
+    "workspace": "Where artifacts, work and runs are (else EDGEMILL_WORKSPACE, else `workspace` in the project).",
+}
+PIPELINE_HELP = {
+    **PLACE_HELP,
+    "engine": "How stages are run: local (else EDGEMILL_ENGINE, else what the pipeline says).",
+    "set": "STAGE.PARAM=VALUE instead of what the pipeline says; may be given several times.",
+}
+BUILD_HELP = {**PIPELINE_HELP, "dry-run": "Only say what would run.", "verify": "Read every byte of sources and artifacts again."}
+
+
+def _run(call: Callable[[], object]) -> None:
+    status = run_guarded(call)
+    if status:
+        sys.exit(status)
+
+
+def _request(pipeline: str, engine: str = "", workspace: str = "", settings: Sequence[str] | None = None) -> Request:
+    return Request(pipeline, engine or None, workspace or None, tuple(settings or ()))
+
+
+def _build_task(name: str, help_text: str, *targets: str) -> Any:
+    """A task that builds the part of a pipeline that makes `targets`; all of it for none."""
+
+    def body(
+        _c: Context,
+        pipeline: str = "demo",
+        engine: str = "",
+        workspace: str = "",
+        set: Any = None,
+        dry_run: bool = False,
+        verify: bool = False,
+    ) -> None:
+        _run(lambda: commands.build(_request(pipeline, engine, workspace, set), targets, dry_run=dry_run, verify=verify))
+
+    body.__doc__ = help_text
+    return task(body, name=name, iterable=["set"], help=BUILD_HELP)
+
+
+build = _build_task("build", "Build a whole pipeline.")
+data = _build_task("data", "Read, audit and pack the data, and no more.", "records")
+train = _build_task("train", "Train, with what training needs and no more.", "train")
+evaluate = _build_task("evaluate", "Evaluate the frozen graph and the .tflite.", "evaluate")
+export = _build_task("export", "Freeze and convert to .tflite.", "freeze", "convert")
+compile_ = _build_task("compile", "Compile for the Edge TPU.", "compile")
+package = _build_task("package", "Collect what goes to the device.", "package")
+report = _build_task("report", "Write the report page.", "report")
+
+
+@task(iterable=["set"], help=BUILD_HELP)
+def demo(
+    _c: Context, pipeline: str = "demo", engine: str = "", workspace: str = "", set: Any = None, dry_run: bool = False, verify: bool = False
+) -> None:
+    """Run the whole chain on a dataset that it draws itself, and show what came out."""
+    request = _request(pipeline, engine, workspace, set)
+    _run(lambda: commands.demo(request, dry_run=dry_run, verify=verify))
+
+
+@task(iterable=["set"], help={**PIPELINE_HELP, "json": "As JSON.", "verify": "Read every byte of sources and artifacts again."})
+def status(
+    _c: Context, pipeline: str = "demo", engine: str = "", workspace: str = "", set: Any = None, json: bool = False, verify: bool = False
+) -> None:
+    """Print where each stage stands: state, key, artifact folder and seconds."""
+    _run(lambda: commands.status(_request(pipeline, engine, workspace, set), as_json=json, verify=verify))
+
+
+@task(help=PLACE_HELP)
+def graph(_c: Context, pipeline: str = "demo", workspace: str = "") -> None:
+    """Print the pipeline as a Mermaid flow chart."""
+    _run(lambda: commands.graph(_request(pipeline, workspace=workspace)))
+
+
+@task(help={**PLACE_HELP, "stage": "The stage's name in the pipeline; else the one that ran last."})
+def logs(_c: Context, pipeline: str = "demo", stage: str = "", workspace: str = "") -> None:
+    """Print the newest log of a stage."""
+    _run(lambda: commands.logs(_request(pipeline, workspace=workspace), stage or None))
+
+
+@task(iterable=["set"], help={**PIPELINE_HELP, "port": "Where to listen, on this machine only."})
+def tensorboard(_c: Context, pipeline: str = "demo", engine: str = "", workspace: str = "", set: Any = None, port: int = 6006) -> None:
+    """Show a training in TensorBoard, finished or going on."""
+    _run(lambda: commands.tensorboard(_request(pipeline, engine, workspace, set), port))
+
+
+@task(help=PLACE_HELP)
+def clean(_c: Context, pipeline: str = "demo", workspace: str = "") -> None:
+    """Remove what a pipeline built and no other pipeline uses."""
+    _run(lambda: commands.clean(_request(pipeline, workspace=workspace)))
+
+
+@task(help={"workspace": PLACE_HELP["workspace"], "dry-run": "Only say what would be removed."})
+def gc(_c: Context, workspace: str = "", dry_run: bool = False) -> None:
+    """Remove artifacts that no pipeline uses, unfinished work, old runs, and environments of images that are no longer declared."""
+    _run(lambda: commands.gc(_request("demo", workspace=workspace), dry_run=dry_run))
+
+
+@task(help={**PLACE_HELP, "verify": "Read every file of the environments again."})
+def doctor(_c: Context, pipeline: str = "demo", workspace: str = "", verify: bool = False) -> None:
+    """Check this machine: Pythons, environments, tools, disk; and say what is missing."""
+    _run(lambda: commands.doctor(_request(pipeline, workspace=workspace), verify=verify))
+
+
+@task(
+    name="lock",
+    help={"image": "One image (or `host`); all of them otherwise.", "upgrade": "Take newer versions where the .in file allows them."},
+)
+def images_lock(_c: Context, image: str = "", upgrade: bool = False) -> None:
+    """Resolve the images' requirements and the host's anew, and show what changed."""
+    _run(lambda: commands.lock_images(image or None, upgrade=upgrade))
+
+
+@task(name="make", help={"image": "One image; all of them otherwise."})
+def images_make(_c: Context, image: str = "") -> None:
+    """Make the images' environments for the local engine ahead of time."""
+    _run(lambda: commands.make_images(image or None))
+
+
+@task(
+    help={
+        "fast": "Leave out the slow tests.",
+        "only": "A part of tests/, as in unit or stages/data.",
+        "args": "More arguments for pytest, as one string.",
+    }
+)
+def test(_c: Context, fast: bool = False, only: str = "", args: str = "") -> None:
+    """Lint, type-check, and run the tests, each part in its image."""
+    from edgemill.testing import run_tests
+
+    sys.exit(run_tests(fast=fast, only=only, arguments=args))
+
+
+namespace = Collection(
+    build, data, train, evaluate, export, package, report, demo, status, graph, logs, tensorboard, clean, gc, doctor, test
+)
+namespace.add_task(compile_, "compile")
+_images = Collection("images")
+_images.add_task(images_lock, "lock")
+_images.add_task(images_make, "make")
+namespace.add_collection(_images)
