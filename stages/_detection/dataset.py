@@ -21,7 +21,7 @@ def load(path):
         value = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StageError("the dataset cannot be read", file, "dataset.json of the stage ingest", str(error), "build the dataset again")
-    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA or not {"classes", "images"} <= set(value):
         raise StageError("the dataset has another schema", file, SCHEMA, value.get("schema") if isinstance(value, dict) else type(value).__name__,
                          "build the dataset again")
     return Dataset(file.parent, value["classes"], value["images"])
@@ -35,6 +35,7 @@ class Dataset:
         self.classes = list(classes)
         self.splits = sorted({image["split"] for image in images})
         self._images = images
+        self._ids = {name: number for number, name in enumerate(self.classes, 1)}
 
     def images(self, split=None):
         """The images (dicts as in dataset.json) of a split, or all, in order of id. Raises StageError for an unknown split."""
@@ -49,11 +50,13 @@ class Dataset:
 
     def class_id(self, name):
         """The label map's id of a class, from 1."""
-        return self.classes.index(name) + 1
+        return self._ids[name]
 
     def coco(self, split=None):
         """Ground truth of a split as a COCO dict (https://cocodataset.org/#format-data): ids from 1, bbox [x, y, width, height] in pixels,
-        area in square pixels, iscrowd 1 for a crowd or group. `difficult` is kept as `ignore`-free extra key "difficult"."""
+        area in square pixels; iscrowd is 1 for a crowd or a group, so that COCO's metric neither rewards nor punishes what is found there.
+        The extra key "difficult" is not COCO's, and pycocotools does not look at it.
+        """
         images = self.images(split)
         annotations = []
         for image in images:

@@ -20,6 +20,7 @@ _TOKEN = re.compile(r"""
   | (?P<mark>[{}<>:;,\[\]-])
 """, re.VERBOSE)
 _ESCAPE = re.compile(r"\\(?:([abfnrtv\\'\"?])|([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))", re.ASCII)
+_INTEGER = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F]{1,16}|0[0-7]{0,21}|[1-9][0-9]{0,19})")
 _SIMPLE = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92, "'": 39, '"': 34, "?": 63}
 _DEEPEST = 20
 
@@ -87,7 +88,7 @@ def _item(reader, line):
 
 
 def _fields(reader, depth):
-    """(name, value, line) of each field of a message; the value of a message or list is None."""
+    """(name, value, line) of each field of a message; value: int, float, str, _Word, or None for a message or list."""
     if depth > _DEEPEST:
         raise StageError("the label map is nested too deep", "%s:%d" % (reader.where, reader.token.line), "at most %d levels" % _DEEPEST, None,
                          "an item holds id and name")
@@ -118,7 +119,6 @@ def _value(reader, depth):
         while not reader.accept("]"):
             reader.advance_over_value()
         return None
-    reader.accept("-")
     return _scalar(reader.take("word", "number"), reader)
 
 
@@ -126,13 +126,18 @@ def _message(reader, depth):
     _fields(reader, depth + 1)
 
 
+class _Word(str):
+    """An unquoted value, as of an enum: not what id, name or display_name may be."""
+
+
 def _scalar(token, reader):
+    """int, float or _Word."""
     if token.kind == "word":
-        return None
-    try:
-        return int(token.text, 16 if token.text.lower().lstrip("+-").startswith("0x") else 10)
-    except ValueError:
-        pass
+        return _Word(token.text)
+    if _INTEGER.fullmatch(token.text):
+        digits = token.text.lstrip("+-")
+        base = 16 if digits[:2] in ("0x", "0X") else 8 if digits[0] == "0" and len(digits) > 1 else 10
+        return int(token.text, base)
     try:
         return float(token.text.rstrip("fF"))
     except ValueError:
@@ -162,7 +167,7 @@ def _unescaped(text, where):
         match = _ESCAPE.match(text, place)
         code = None if match is None else next(number for number, group in enumerate(match.groups()) if group is not None)
         if code is None or (code == 4 and int(match.group(5), 16) > 0x10FFFF):
-            raise StageError("a name in the label map has an unknown escape", where, r"\n, \', \\, \101, \x41 or é",
+            raise StageError("a name in the label map has an unknown escape", where, r"\n, \', \\, \101, \x41 or \u00e9",
                              text[place:place + 4], "write a backslash as two")
         value = match.group(code + 1)
         if code == 0:
@@ -229,7 +234,7 @@ class _Reader:
 
 def _tokens(text, where):
     """Tokens, then an endless row of "end". A byte order mark is skipped."""
-    place, line = (1 if text.startswith("﻿") else 0), 1
+    place, line = (1 if text.startswith("\ufeff") else 0), 1
     while place < len(text):
         match = _TOKEN.match(text, place)
         if match is None:

@@ -26,17 +26,13 @@ def frame(payload):
 def example_bytes(features):
     """A serialized tf.Example, the same bytes for the same features.
 
-    features: name to bytes, int, float or str, or a list of one of them (str is written as UTF-8; an empty list must be given as
-    (kind, []) with kind "bytes", "int64" or "float").
+    features: name to (kind, values) with kind "bytes" (of bytes, or of str to write as UTF-8), "int64" or "float" (of 32 bits).
     """
     example = _Example()
-    for name, value in features.items():
-        kind, values = value if isinstance(value, tuple) else (None, value if isinstance(value, list) else [value])
-        kind = kind or {bytes: "bytes", str: "bytes", int: "int64", float: "float"}[type(values[0])]
-        values = [item.encode("utf-8") if isinstance(item, str) else item for item in values]
-        # Setting the list marks it as present even where it is empty.
-        getattr(example.features.feature[name], kind + "_list").SetInParent()
-        getattr(example.features.feature[name], kind + "_list").value.extend(values)
+    for name, (kind, values) in features.items():
+        held = getattr(example.features.feature[name], kind + "_list")
+        held.SetInParent()  # an empty list is present too
+        held.value.extend(item.encode("utf-8") if isinstance(item, str) else item for item in values)
     return example.SerializeToString(deterministic=True)
 
 
@@ -68,7 +64,7 @@ def _example_class():
     example = proto.message_type.add(name="Example")
     example.field.add(name="features", number=1, type=field.TYPE_MESSAGE, label=field.LABEL_OPTIONAL, type_name=".edgemill.Features")
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(proto) if hasattr(pool, "Add") else pool.AddSerializedFile(proto.SerializeToString())
+    pool.AddSerializedFile(proto.SerializeToString())
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("edgemill.Example"))
 
 

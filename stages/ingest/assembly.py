@@ -5,6 +5,7 @@ from collections import Counter
 from annotation import FLAGS
 from box_check import check_box
 from image_files import SUFFIX, check_image
+from problems import printable
 from val_choice import choose_val
 
 from _detection.workers import ordered_map
@@ -36,6 +37,9 @@ def make_drafts(annotations, checked, relative, audit):
     drafts, taken = [], {}
     for annotation in sorted(annotations, key=lambda item: (relative(item.image), item.split, item.file, item.line or 0)):
         image, name = checked[annotation.image], relative(annotation.image)
+        if printable(name) != name:
+            audit.bad("name-not-utf8", name, "the file's name is not UTF-8: rename it")
+            continue
         if image.code is not None:
             audit.bad(image.code, name, "%s (named by %s)" % (image.message, annotation.file))
             continue
@@ -43,6 +47,8 @@ def make_drafts(annotations, checked, relative, audit):
         if before is not annotation:
             audit.bad("annotated-twice", annotation.file, "%s is annotated by %s already" % (name, before.file), annotation.line)
             continue
+        if image.converted is not None:
+            audit.doubt("image-converted", name, "the copy in the dataset was converted, %s: not all readers decode the original alike" % image.converted)
         if image.orientation not in (0, 1):
             audit.doubt("exif-orientation", name, "the EXIF orientation is %d: viewers turn the image, training does not; "
                         "the boxes must fit the image as it is stored" % image.orientation)
@@ -123,9 +129,12 @@ def split_off_val(drafts, fraction, seed):
             draft.split = "val"
 
 
-def check_classes(drafts, classes, audit):
-    """Every class needs training examples, where there is a train split; in other splits a missing class is a warning."""
-    for split in sorted({draft.split for draft in drafts}):
+def check_splits(drafts, classes, splits, audit):
+    """No split may end up empty; the train split needs an example of each class; elsewhere a missing class is a warning."""
+    present_splits = {draft.split for draft in drafts}
+    for split in sorted(set(splits) - present_splits):
+        audit.refuse("split-empty", split, "no image of this split is of use")
+    for split in sorted(present_splits):
         present = {item["class"] for draft in drafts if draft.split == split for item in draft.objects}
         for name in classes:
             if name not in present and split == "train":

@@ -9,7 +9,9 @@ import zlib
 from collections import namedtuple
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from png_check import png_fault
 
 EXTENSIONS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG"}
 OTHER_EXTENSIONS = (".bmp", ".gif", ".webp", ".tif", ".tiff", ".heic")  # known for images, but not read by the training image
@@ -20,8 +22,9 @@ _ORIENTATION = 0x0112  # EXIF tag
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error, zlib.error,
             Image.DecompressionBombError)
 
-# sha256, bytes, format, width, height, orientation: of a good image. code, message: of a bad one (the others None).
-Checked = namedtuple("Checked", "sha256 bytes format width height orientation code message")
+# A good image: sha256, bytes, format, width, height of the copy, the original's EXIF orientation (1 where it has none), and what was
+# converted (None: nothing, the copy is the file's own bytes). A bad one: code and message, the others None.
+Checked = namedtuple("Checked", "sha256 bytes format width height orientation converted code message")
 
 
 class ImageFolder:
@@ -90,19 +93,47 @@ def check_image(job):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=("JPEG", "MPO", "PNG")) as image:
+            with Image.open(io.BytesIO(data), formats=(kind,)) as image:
+                fault = png_fault(data) if kind == "PNG" else None
+                if fault is not None:
+                    return _bad("image-damaged", "the PNG is damaged: %s" % fault)
                 image.load()
-                width, height = image.size
-                orientation = _orientation(image)
+                size, orientation = image.size, _orientation(image)
+                converted = _conversion(image)
+                if converted is not None:
+                    data, kind = _as_png(image), "PNG"
+    except UnidentifiedImageError:
+        return _bad("image-damaged", "the image cannot be decoded: its header is damaged")
     except _DAMAGED as error:
         return _bad("image-damaged", "the image cannot be decoded: %s" % (" ".join(str(error).split()) or type(error).__name__))
     digest = hashlib.sha256(data).hexdigest()
     _keep(data, Path(folder) / (digest + SUFFIX[kind]))
-    return Checked(digest, len(data), kind, width, height, orientation, None, None)
+    return Checked(digest, len(data), kind, size[0], size[1], orientation, converted, None, None)
 
 
 def _bad(code, message):
-    return Checked(None, None, None, None, None, None, code, message)
+    return Checked(None, None, None, None, None, None, None, code, message)
+
+
+def _conversion(image):
+    """What TensorFlow 1.13 and Pillow would not decode to the same RGB pixels (measured), or None.
+
+    Pillow cuts 16-bit greys off at 255 where TensorFlow takes their high byte; TensorFlow inverts CMYK even where the Adobe marker
+    that says so is absent. Everything else decodes alike: grey, palette, alpha, 1 to 16 bits in PNG; grey, CMYK with marker in JPEG.
+    """
+    if image.mode.startswith("I"):
+        return "16-bit grey to 8 bits"
+    if image.mode == "CMYK" and "adobe" not in image.info:
+        return "CMYK without an Adobe marker to RGB"
+    return None
+
+
+def _as_png(image):
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).astype(np.uint8))
+    encoded = io.BytesIO()
+    image.convert("L" if image.mode == "L" else "RGB").save(encoded, "PNG")
+    return encoded.getvalue()
 
 
 def _keep(data, path):

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from folk_csv import read_csv
 from image_files import ImageFolder
+from problems import printable
 from voc_xml import read_voc
 
 from _runtime import StageError
@@ -15,8 +16,9 @@ _ANNOTATION_FOLDERS = ("Annotations", "annotations", "labels", "xml", "xmls")
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs")
 _WHERE = ("folder", "list", "csv", "annotations")
 
-# split: name. files: annotation files, sorted. images: folders to look in for images. layout: "voc" or "csv".
-Source = namedtuple("Source", "split layout files images")
+# split: name. layout: "voc" or "csv". files: annotation files, sorted. images: folders in which to look for images, in this order.
+# listed: whether a list chose the files.
+Source = namedtuple("Source", "split layout files images listed")
 
 
 class Places:
@@ -63,15 +65,14 @@ class Places:
         parent = path.parent
         while not parent.is_dir():
             parent = parent.parent
-        names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in parent.iterdir())
+        names = sorted(printable(entry.name) + ("/" if entry.is_dir() else "") for entry in parent.iterdir())
         return "%s holds %s" % (parent, ", ".join(names[:12]) + (", …" if len(names) > 12 else "") or "nothing")
 
 
 def find_sources(places, splits, layout, audit):
     """A `Source` for each split, sorted by name. splits and layout: the stage's parameters. Raises StageError."""
     sources = []
-    for split in sorted(splits or {"train": {"folder": "."}}):
-        spec = (splits or {"train": {"folder": "."}})[split]
+    for split, spec in sorted((splits or {"train": {"folder": "."}}).items()):
         _check_spec(split, spec, layout, places)
         find = {"folder": _from_folder, "list": _from_list, "csv": _from_csv, "annotations": _from_annotations}[next(key for key in _WHERE if key in spec)]
         sources.append(find(places, split, spec, layout, audit))
@@ -92,25 +93,28 @@ def _check_spec(split, spec, layout, places):
 
 
 def read_sources(places, sources, audit):
-    """The `Annotation`s of all sources, and (relative image paths that no annotation mentions)."""
-    folders, annotations, used = {}, [], set()
-
-    def image_folder(path):
-        return folders.setdefault(str(path), None) or folders.__setitem__(str(path), ImageFolder(path)) or folders[str(path)]
-
+    """The `Annotation`s of all sources; images beside them that no annotation names are reported."""
+    folders = {path: ImageFolder(path) for source in sources for path in source.images}
+    annotations = []
     for source in sources:
-        images = [image_folder(path) for path in source.images]
+        images = [folders[path] for path in source.images]
         for path in source.files:
             file = places.relative(path)
-            if source.layout == "csv":
+            if printable(file) != file:
+                audit.bad("name-not-utf8", file, "the file's name is not UTF-8: rename it")
+            elif source.layout == "csv":
                 annotations += read_csv(path, file, source.split, images, audit)
             else:
-                beside = [] if path.parent in source.images else [image_folder(path.parent)]
-                annotation = read_voc(path, file, source.split, beside + images, audit)
+                annotation = read_voc(path, file, source.split, images, audit)
                 annotations += [] if annotation is None else [annotation]
     used = {annotation.image for annotation in annotations}
-    unused = sorted(places.relative(folder.folder / name) for folder in folders.values() for name in folder.names() if folder.folder / name not in used)
-    return annotations, unused
+    # A list is a choice: what it leaves out is meant.
+    whole = {path for source in sources for path in source.images} if not any(source.listed for source in sources) else ()
+    for path in sorted(whole):
+        for name in folders[path].names():
+            if path / name not in used:
+                audit.doubt("image-unlabelled", places.relative(path / name), "no annotation names this image; it is left out")
+    return annotations
 
 
 def _from_folder(places, split, spec, layout, audit):
@@ -122,7 +126,7 @@ def _from_folder(places, split, spec, layout, audit):
     if annotations is None:
         _no_annotations(places, split, folder)
     _warn_of_subfolders(places, annotations, audit)
-    return Source(split, "voc", _files(annotations, ".xml"), _image_folders(places, split, spec, folder))
+    return Source(split, "voc", _files(annotations, ".xml"), _image_folders(places, split, spec, annotations, folder), False)
 
 
 def _from_annotations(places, split, spec, layout, audit):
@@ -130,7 +134,7 @@ def _from_annotations(places, split, spec, layout, audit):
     files = _files(folder, ".xml")
     if not files:
         _no_annotations(places, split, folder)
-    return Source(split, "voc", files, _image_folders(places, split, spec, places.root))
+    return Source(split, "voc", files, _image_folders(places, split, spec, folder, places.root), False)
 
 
 def _from_list(places, split, spec, layout, audit):
@@ -158,9 +162,9 @@ def _from_list(places, split, spec, layout, audit):
             audit.doubt("listed-twice", file, "%s is listed in line %d already" % (name, chosen[found]), number)
         else:
             chosen[found] = number
-    if not chosen and not audit.problems:
+    if not any(text.strip() for text in lines):
         raise StageError("the split's list is empty", path, "a line for each image", "%d lines" % len(lines), "write the images' names into it")
-    return Source(split, "voc", sorted(chosen), _image_folders(places, split, spec, places.root))
+    return Source(split, "voc", sorted(chosen), _image_folders(places, split, spec, folder, places.root), True)
 
 
 def _from_csv(places, split, spec, layout, audit):
@@ -172,16 +176,16 @@ def _csv_source(places, split, spec, tables, folder):
     if len(tables) != 1:
         raise StageError("the split's folder holds no CSV" if not tables else "the split's folder holds several CSV files", folder, "one CSV file",
                          ", ".join(path.name for path in tables) or "none", places.remedy(split, "csv", "FILE"))
-    images = _image_folders(places, split, spec, folder)
+    images = _image_folders(places, split, spec, folder, folder)
     if "images" not in spec:
         images += _named(folder, (split,))  # the tutorials keep train_labels.csv beside the folder train
-    return Source(split, "csv", tables, images)
+    return Source(split, "csv", tables, images, False)
 
 
-def _image_folders(places, split, spec, folder):
-    if "images" in spec:
-        return [places.folder(split, "images", spec["images"])]
-    return [folder] + _named(folder, _IMAGE_FOLDERS)
+def _image_folders(places, split, spec, beside, base):
+    """The folder that the pipeline names, else the annotations' own, then `base` and its folders with usual names."""
+    named = [places.folder(split, "images", spec["images"])] if "images" in spec else [base] + _named(base, _IMAGE_FOLDERS)
+    return ([] if beside in named else [beside]) + named
 
 
 def _named(folder, names):
@@ -203,12 +207,12 @@ def _below(folder):
 def _no_annotations(places, split, folder):
     below = _below(folder)
     if below:
-        names = [places.relative(entry) for entry, _ in below]
+        names = [printable(places.relative(entry)) for entry, _ in below]
         lines = ", ".join("%s: {folder: %s}" % (Path(name).name, name) for name in names)
         raise StageError("the annotations are in sub-folders", folder, "XML files, or `splits` that name the sub-folders",
                          ", ".join("%d in %s" % (number, name) for name, (_, number) in zip(names, below)),
                          "in the pipeline write `%s: {params: {splits: {%s}}}`" % (places.stage, lines))
-    found = sorted({entry.suffix.lower() or entry.name for entry in folder.iterdir() if entry.is_file()})
+    found = sorted({printable(entry.suffix.lower() or entry.name) for entry in folder.iterdir() if entry.is_file()})
     raise StageError("there are no annotations", folder, "Pascal VOC XML files (LabelImg's), or one CSV of xml_to_csv",
                      "files of the types %s" % ", ".join(found[:12]) if found else "no files", places.remedy(split, "folder", "NAME"))
 

@@ -79,19 +79,23 @@ def printable(text):
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-# Rules that `on_error: drop` does not pass over, and what to do instead.
+# What to do about some rules; _ALWAYS are those that `on_error: drop` does not pass over.
 _OWN_REMEDY = {
     "xml-entity": "remove the DOCTYPE's entities from that file: no annotation tool writes them",
     "filename-outside": "write in <filename> (or the CSV's filename) the image's name, without .. or a leading /",
+    "split-empty": "correct the split's annotations, or leave the split out",
     "class-unseen": "label some training images with the class, or leave it out of `classes`",
     "label-unknown": "correct the label, or add it to `classes`",
     "duplicate-across-splits": "remove the image from one of the splits",
 }
 
 
+_ALWAYS = {"xml-entity", "filename-outside", "class-unseen", "split-empty"}
+
+
 def _remedy(policy, counts, stage):
     parts = ["%s: %s" % (code, _OWN_REMEDY[code]) for code in sorted(counts) if code in _OWN_REMEDY]
-    if policy == "refuse" and set(counts) - {"xml-entity", "filename-outside", "class-unseen"}:
+    if policy == "refuse" and set(counts) - _ALWAYS:
         parts.append("correct the files, or leave out what is bad: in the pipeline write `%s: {params: {on_error: drop}}` "
                      "(clip cuts boxes at the image's edge instead)" % stage)
     return "; ".join(parts)

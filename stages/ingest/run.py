@@ -18,9 +18,8 @@ def main(task):
     given = _given_classes(params)
     audit = Audit(params["on_error"])
     places = Places(_root(task), task.name)
-    annotations, unused = read_sources(places, find_sources(places, params["splits"], params["layout"], audit), audit)
-    for name in unused:
-        audit.doubt("image-unlabelled", name, "no annotation names this image; it is left out")
+    sources = find_sources(places, params["splits"], params["layout"], audit)
+    annotations = read_sources(places, sources, audit)
     folder = task.output / "images"
     folder.mkdir()
     checked = assembly.check_images(annotations, folder, task.cpus, task.progress)
@@ -29,13 +28,12 @@ def main(task):
     classes = assembly.settle_classes(drafts, given, audit)
     if params["val_fraction"] > 0:
         assembly.split_off_val(drafts, params["val_fraction"], params["seed"])
-    if drafts:
-        assembly.check_classes(drafts, classes, audit)
+    assembly.check_splits(drafts, classes, [source.split for source in sources], audit)
     _report(task, audit)
     audit.raise_if_refused(task.name)
-    if not drafts or not classes:
-        raise StageError("the dataset has no %s" % ("images" if not drafts else "objects"), places.root, "at least one image with an object",
-                         "%d annotations, none of use" % len(annotations), "see the audit's lines in the log")
+    if not classes:
+        raise StageError("the dataset has no objects", places.root, "at least one labelled box", "%d annotations, none with a box" % len(annotations),
+                         "label some images, or see in the stage's log what was dropped")
     _write(task, assembly.dataset(drafts, classes), classes, audit)
 
 
