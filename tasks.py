@@ -129,6 +129,12 @@ def images_make(_c: Context, image: str = "") -> None:
     _run(lambda: commands.make_images(image or None))
 
 
+@task
+def docs(_c: Context) -> None:
+    """Write docs/reference.md and the pipelines' JSON Schema from the declarations."""
+    _run(commands.docs)
+
+
 @task(
     help={
         "fast": "Leave out the slow tests.",
@@ -144,7 +150,7 @@ def test(_c: Context, fast: bool = False, only: str = "", args: str = "") -> Non
 
 
 namespace = Collection(
-    build, data, train, evaluate, export, package, report, demo, status, graph, logs, tensorboard, clean, gc, doctor, test
+    build, data, train, evaluate, export, package, report, demo, status, graph, logs, tensorboard, clean, gc, doctor, docs, test
 )
 namespace.add_task(compile_, "compile")
 _images = Collection("images")

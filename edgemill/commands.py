@@ -165,6 +165,8 @@ def run_guarded(call: Callable[[], object]) -> int:
     except EdgeMillError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         print(f"error: {error.strerror or error}", f"  where:    {error.filename or 'unknown'}", sep="\n", file=sys.stderr)
         if error.errno == 28:
@@ -243,3 +245,11 @@ def make_images(image: str | None) -> None:
         raise unknown_name("image", image, images, "--image")
     for name in [image] if image else [name for name in images if not name.endswith("-test")]:
         print(f"{name}: {display(environments.make(images[name], print, StopRequests()))}")
+
+
+def docs() -> None:
+    """Write what follows from the declarations. Raises RequestError where one is wrong."""
+    from edgemill.reference import write_reference
+
+    for path in write_reference():
+        print(display(path))

@@ -18,7 +18,7 @@ from edgemill.kinds import ANY, Kind, load_kinds
 
 PIPELINES = PROJECT / "pipelines"
 
-_STAGE = {
+STEP_SCHEMA: dict[str, Any] = {
     "type": ["object", "null"],
     "additionalProperties": False,
     "properties": {
@@ -28,7 +28,7 @@ _STAGE = {
         "optional": {"type": "boolean"},
     },
 }
-_SCHEMA = {
+PIPELINE_SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "required": ["schema", "stages"],
@@ -40,7 +40,7 @@ _SCHEMA = {
             "type": "object",
             "minProperties": 1,
             "propertyNames": {"pattern": "^[a-z0-9][a-z0-9-]*$"},
-            "additionalProperties": _STAGE,
+            "additionalProperties": STEP_SCHEMA,
         },
     },
 }
@@ -122,7 +122,7 @@ def load_pipeline(path: Path, settings: Iterable[str] = (), stages: Path = STAGE
         RequestError: an unknown key, stage, parameter or input (with the nearest right one), a wrong type, kinds that do not fit, a cycle.
     """
     document = load_yaml(path)
-    check(document, _SCHEMA)
+    check(document, PIPELINE_SCHEMA)
     images = load_images() if images is None else images
     kinds = load_kinds(stages / "kinds.yaml")
     overrides = _parse_settings(settings, document)
