@@ -1,0 +1,116 @@
+"""What the data says, written into a pipeline.config: classes, shard names, label map, counts, and what evaluation needs."""
+from _detection.label_map import parse_label_map
+from _runtime import StageError
+from _tf1.config_overrides import set_field
+
+LABEL_MAP = "label_map.pbtxt"
+METRICS = "coco_detection_metrics"
+# Split that evaluation reads during training, best first.
+EVALUATION_SPLITS = ("val", "test", "train")
+
+
+class Data:
+    """What configure must know of a records artifact.
+
+    classes: names in the order of their ids (1 is the first); images: split to number of images; patterns: split to the glob of its
+    shards, as the input readers want it; per_class: split to {class: boxes}.
+    """
+
+    def __init__(self, records):
+        fields = records.json("records.json")
+        self.classes = list(fields["classes"])
+        splits = fields["splits"]
+        self.images = {name: split["images"] for name, split in splits.items()}
+        self.per_class = {name: split["per_class"] for name, split in splits.items()}
+        self.patterns = {name: shard_pattern([shard["file"] for shard in split["shards"]]) for name, split in splits.items()}
+        path = records.path / LABEL_MAP
+        named = parse_label_map(path.read_text(encoding="utf-8"), str(path))
+        if named != self.classes:
+            raise StageError("the label map and records.json disagree about the classes", path, self.classes, named,
+                             "build the records again: the artifact has been changed")
+        if not self.images.get("train"):
+            raise StageError("the records have no train images", records.path / "records.json", "a split `train` with images",
+                             ", ".join("%s: %d" % item for item in sorted(self.images.items())) or "no split", "give ingest a train split")
+
+    def evaluation_split(self):
+        """The first of val, test, train that has images."""
+        return next(split for split in EVALUATION_SPLITS if self.images.get(split))
+
+
+def shard_pattern(files):
+    """`train.record-?????-of-00002` for the shards of a split; the file's own name where there is one."""
+    if len(files) == 1:
+        return files[0]
+    stem, total = files[0].rsplit("-of-", 1)
+    return "%s-?????-of-%s" % (stem.rsplit("-", 1)[0], total)
+
+
+def fill(config, data, warn):
+    """Write into `config` what the data says; the changes, as of `apply_overrides`. warn: called with a text."""
+    split = data.evaluation_split()
+    if split != "val":
+        warn("there is no val split: evaluation during training reads `%s`%s" % (
+            split, "; do not choose settings or the exported checkpoint by it" if split == "test" else ", so its mAP flatters the model"))
+    steps = _readers(config)
+    why = "the records say so"
+    steps += [
+        set_field(config, "model.ssd.num_classes", len(data.classes), "the label map has %d classes" % len(data.classes)),
+        set_field(config, "train_input_reader.tf_record_input_reader.input_path", [data.patterns["train"]], why),
+        set_field(config, "train_input_reader.label_map_path", LABEL_MAP, why),
+        set_field(config, "eval_input_reader.0.tf_record_input_reader.input_path", [data.patterns[split]], why),
+        set_field(config, "eval_input_reader.0.label_map_path", LABEL_MAP, why),
+        set_field(config, "eval_config.num_examples", data.images[split], "number of `%s` images" % split),
+    ]
+    return [change for change in steps + _evaluation(config) + _averages(config) if change]
+
+
+def follow_num_steps(template, config):
+    """Keep the cosine schedule's end at num_steps where the template had it there, or left it unset; the change, in a list."""
+    rate = _cosine(config)
+    before = _cosine(template)
+    if rate is None:
+        return []
+    same = before is not None and before.HasField("total_steps") and before.total_steps == template.train_config.num_steps
+    if rate.HasField("total_steps") and not (same and rate.total_steps == before.total_steps):
+        return []
+    path = "train_config.optimizer.%s.learning_rate.cosine_decay_learning_rate.total_steps" % config.train_config.optimizer.WhichOneof("optimizer")
+    change = set_field(config, path, config.train_config.num_steps, "the schedule ends with the training")
+    return [change] if change else []
+
+
+def _cosine(config):
+    optimizer = config.train_config.optimizer
+    name = optimizer.WhichOneof("optimizer")
+    rate = getattr(optimizer, name).learning_rate if name else None
+    if rate is None or rate.WhichOneof("learning_rate") != "cosine_decay_learning_rate":
+        return None
+    return rate.cosine_decay_learning_rate
+
+
+def _readers(config):
+    """One evaluation reader, and nothing but TFRecords."""
+    changes = []
+    count = len(config.eval_input_reader)
+    if count != 1:
+        del config.eval_input_reader[:]
+        config.eval_input_reader.add()
+        changes.append({"field": "eval_input_reader", "from": "%d readers" % count, "to": "1 reader", "why": "one evaluation set"})
+    return changes
+
+
+def _evaluation(config):
+    every = "every image is evaluated once, in order"
+    return [
+        set_field(config, "eval_config.metrics_set", [METRICS], "mAP as COCO defines it"),
+        set_field(config, "eval_config.batch_size", 1, "a last, smaller batch would be left out"),
+        set_field(config, "eval_input_reader.0.shuffle", False, every),
+        set_field(config, "eval_input_reader.0.num_readers", 1, every),
+        set_field(config, "eval_input_reader.0.sample_1_of_n_examples", 1, every) if config.eval_input_reader[0].sample_1_of_n_examples != 1 else None,
+    ]
+
+
+def _averages(config):
+    """The optimizer's averaged copy of the weights costs time and is on by default, but only eval_config.use_moving_averages reads it."""
+    if not config.train_config.optimizer.use_moving_average or config.eval_config.use_moving_averages:
+        return []
+    return [set_field(config, "train_config.optimizer.use_moving_average", False, "nothing reads the averages: eval_config.use_moving_averages is off")]
