@@ -1,0 +1,98 @@
+"""What a .tflite file says: tensors, operators, inputs and outputs (TensorFlow Lite schema, version 3)."""
+import struct
+from collections import namedtuple
+
+from _runtime import StageError
+from _tflite import schema
+from _tflite.flatbuffer import Damaged, FlatBuffer
+
+IDENTIFIER = b"TFL3"
+# More than any model has: beyond them a file is damaged, and checking it would take for ever.
+_MOST_DIMENSIONS = 8
+_MOST_INTERFACES = 64
+_LONGEST_NAME = 1000
+
+# index; name; type: "uint8", "float32", …; shape: tuple of ints; scales, zero_points: tuples, empty where the tensor is not quantized;
+# bytes: of its constant data (0 for one computed at run time); type_place: where its type is stored, or None where it is the default.
+Tensor = namedtuple("Tensor", "index name type shape scales zero_points bytes type_place")
+# index; op: "CONV_2D", … or a custom operator's own name; custom: bool; inputs, outputs: tuples of tensor indices, -1 for an absent
+# optional one; options: a custom operator's bytes; options_place: where those start.
+Operator = namedtuple("Operator", "index op custom inputs outputs options options_place")
+# tensors, operators: lists; inputs, outputs: tuples of tensor indices; size: bytes of the file; description: the converter's own.
+Model = namedtuple("Model", "tensors operators inputs outputs size description")
+
+
+def read_model(content, where="model.tflite"):
+    """Parse the bytes of a .tflite with one subgraph.
+
+    Raises StageError for anything else: an empty file, another format, damage, or indices that lead nowhere.
+    """
+    if not content:
+        raise StageError("the model is an empty file", where, "a TensorFlow Lite flatbuffer", "0 bytes", "run convert again and read its log")
+    if len(content) < 8 or content[4:8] != IDENTIFIER:
+        raise StageError("the file is not a TensorFlow Lite model", where, "the identifier TFL3 at byte 4", repr(content[4:8]),
+                         "give the .tflite that the converter wrote")
+    try:
+        return _model(FlatBuffer(content), where)
+    except (Damaged, struct.error) as error:
+        raise StageError("the model is damaged", where, "a whole TensorFlow Lite flatbuffer", error, "convert it again") from None
+
+
+def _model(buffer, where):
+    root = buffer.root()
+    subgraphs = root.tables(2)
+    if len(subgraphs) != 1:
+        raise StageError("the model does not have exactly one subgraph", where, 1, len(subgraphs), "give a model for inference")
+    codes = [_operator_code(table) for table in root.tables(1)]
+    data = [table.span(0, 1)[1] for table in root.tables(4)]
+    tensors = [_tensor(index, table, data) for index, table in enumerate(subgraphs[0].tables(0))]
+    operators = [_operator(index, table, codes) for index, table in enumerate(subgraphs[0].tables(3))]
+    model = Model(tensors, operators, subgraphs[0].numbers(1, "i"), subgraphs[0].numbers(2, "i"), len(buffer.content), root.text(3))
+    _check_limits(model)
+    _check_indices(model)
+    return model
+
+
+def _operator_code(table):
+    # Codes above 126 are in the wider field 3 only, which converters of TensorFlow 1 do not write.
+    code = max(table.number(0, "b"), table.number(3, "i"))
+    custom = code == schema.CUSTOM
+    return (table.text(1) if custom else schema.operator_name(code)), custom
+
+
+def _tensor(index, table, data):
+    quantization = table.table(4)
+    scales, zero_points = ((), ()) if quantization is None else (quantization.numbers(2, "f"), quantization.numbers(3, "q"))
+    buffer = table.number(2, "I")
+    if buffer >= len(data):
+        raise Damaged("tensor %d has buffer %d of %d" % (index, buffer, len(data)))
+    return Tensor(index, table.text(3), schema.type_name(table.number(1, "b")), table.numbers(0, "i"), scales, zero_points, data[buffer],
+                  table.place(1))
+
+
+def _operator(index, table, codes):
+    code = table.number(0, "I")
+    if code >= len(codes):
+        raise Damaged("operator %d has code %d of %d" % (index, code, len(codes)))
+    op, custom = codes[code]
+    return Operator(index, op, custom, table.numbers(1, "i"), table.numbers(2, "i"), table.bytes(5), table.span(5, 1)[0])
+
+
+def _check_limits(model):
+    if max(len(model.inputs), len(model.outputs)) > _MOST_INTERFACES:
+        raise Damaged("%d inputs and %d outputs" % (len(model.inputs), len(model.outputs)))
+    for tensor in model.tensors:
+        if len(tensor.shape) > _MOST_DIMENSIONS or len(tensor.name) > _LONGEST_NAME:
+            raise Damaged("tensor %d has %d dimensions and a name of %d characters" % (tensor.index, len(tensor.shape), len(tensor.name)))
+    for operator in model.operators:
+        if len(operator.op) > _LONGEST_NAME:
+            raise Damaged("operator %d has a name of %d characters" % (operator.index, len(operator.op)))
+
+
+def _check_indices(model):
+    count = len(model.tensors)
+    for operator in model.operators:
+        if any(not -1 <= index < count for index in operator.inputs) or any(not 0 <= index < count for index in operator.outputs):
+            raise Damaged("operator %d names a tensor that does not exist" % operator.index)
+    if any(not 0 <= index < count for index in model.inputs + model.outputs):
+        raise Damaged("an input or output of the model does not exist")

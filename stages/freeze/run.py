@@ -1,0 +1,96 @@
+"""Export the frozen graph for TensorFlow Lite, and audit that every layer is fake-quantized."""
+import io
+import shutil
+
+import importlib_metadata
+import numpy as np
+import tensorflow as tf
+
+from _runtime import StageError, atomic_write, run, write_json
+from _tf1.config_text import read_config
+from _tf1.graph import GraphIndex, write_message
+from _tf1.graph_audit import as_json, audit, require_quantized
+from frozen_export import check_exportable, export_inference, export_tflite, open_checkpoint
+from graph_description import BOXES, SCORES, describe
+
+
+def main(task):
+    """Freeze the checkpoint; the audit's table is written before it is judged, and kept where it passes."""
+    task.tools.update({"tensorflow": tf.__version__, "tf-object-detection": importlib_metadata.version("tf-object-detection")})
+    checkpoint = task.input("checkpoint")
+    about = checkpoint.json("checkpoint.json")
+    config = read_config(checkpoint.path / "pipeline.config")
+    check_exportable(config)
+    classes = _classes(about, config.model.ssd.num_classes)
+    prefix = str(checkpoint.path / about["prefix"])
+    step = _step(prefix, about)
+    _warn_of_delay(task, config, step)
+    graph = export_tflite(config, prefix, task.scratch, task.params)
+    layers = _audit(task, graph, config.HasField("graph_rewriter"))
+    anchors = _anchors(graph)
+    write_message(graph, task.output / "tflite_graph.pb")
+    _write_array(anchors, task.output / "anchors.npy")
+    write_json(task.output / "graph.json", describe(config, task.params, classes, step, len(anchors)))
+    shutil.copyfile(str(checkpoint.path / "pipeline.config"), str(task.output / "pipeline.config"))
+    if task.params["inference_graph"] or task.params["saved_model"]:
+        export_inference(config, prefix, task.scratch, task.output, task.params["inference_graph"], task.params["saved_model"])
+    task.metrics.update({"layers": len(layers), "anchors": len(anchors), "step": step})
+
+
+def _classes(about, count):
+    """Class names, as training recorded them."""
+    classes = about.get("classes")
+    if not classes:
+        raise StageError("the checkpoint does not say what its classes are called", "checkpoint.json: classes", "%d names" % count, classes,
+                         "train it with this version, or add the label map's names to checkpoint.json")
+    if len(classes) != count:
+        raise StageError("the checkpoint's classes do not fit its config", "checkpoint.json: classes", "%d names (model.ssd.num_classes)" % count,
+                         "%d: %s" % (len(classes), ", ".join(classes[:5])), "train again with the label map of the data")
+    return list(classes)
+
+
+def _step(prefix, about):
+    """The global step stored in the checkpoint, which must be the one that checkpoint.json tells."""
+    reader = open_checkpoint(prefix)
+    if not reader.has_tensor("global_step"):
+        raise StageError("the checkpoint has no global step", prefix, "the variable global_step", "%d others" % len(reader.get_variable_to_shape_map()),
+                         "give a checkpoint that training wrote")
+    step = int(reader.get_tensor("global_step"))
+    if step != about["step"]:
+        raise StageError("the checkpoint is of another step than it says", prefix, about["step"], step, "train again")
+    return step
+
+
+def _warn_of_delay(task, config, step):
+    delay = config.graph_rewriter.quantization.delay
+    if config.HasField("graph_rewriter") and step < delay:
+        task.warn("the checkpoint is of step %d, before quantization began (graph_rewriter.quantization.delay is %d): "
+                  "its weights were never trained for 8 bits" % (step, delay))
+
+
+def _audit(task, graph, quantized):
+    layers = audit(GraphIndex(graph, [BOXES, SCORES]))
+    if not quantized:
+        task.warn("the checkpoint was not trained for quantization (its pipeline.config has no graph_rewriter): only a float model can be made of it")
+        layers = [layer._replace(status="not quantized") for layer in layers]
+    write_json(task.output / "fake_quant_audit.json", as_json(layers, quantized))
+    if quantized:
+        require_quantized(layers, "tflite_graph.pb")
+    return layers
+
+
+def _anchors(graph):
+    """Centre-size anchors, float32 [n, 4]: ycenter, xcenter, height, width, 1.0 being the image's side."""
+    node = next(node for node in graph.node if node.name == "anchors")
+    return np.ascontiguousarray(tf.make_ndarray(node.attr["value"].tensor), np.float32)
+
+
+def _write_array(array, path):
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=False)
+    with atomic_write(path) as out:
+        out.write(stream.getvalue())
+
+
+if __name__ == "__main__":
+    run(main)
