@@ -107,14 +107,18 @@ def read_sources(places, sources, audit):
             else:
                 annotation = read_voc(path, file, source.split, images, audit)
                 annotations += [] if annotation is None else [annotation]
-    used = {annotation.image for annotation in annotations}
-    # A list is a choice: what it leaves out is meant.
-    whole = {path for source in sources for path in source.images} if not any(source.listed for source in sources) else ()
-    for path in sorted(whole):
-        for name in folders[path].names():
-            if path / name not in used:
-                audit.doubt("image-unlabelled", places.relative(path / name), "no annotation names this image; it is left out")
+    if not any(source.listed for source in sources):  # a list is a choice: what it leaves out is meant
+        _report_unlabelled(places, sources, folders, annotations, audit)
     return annotations
+
+
+def _report_unlabelled(places, sources, folders, annotations, audit):
+    used = {annotation.image for annotation in annotations}
+    stems = {path.stem for source in sources for path in source.files}  # an annotation of that name that was unusable is reported already
+    for path in sorted(folders):
+        for name in folders[path].names():
+            if path / name not in used and os.path.splitext(name)[0] not in stems:
+                audit.doubt("image-unlabelled", places.relative(path / name), "no annotation names this image; it is left out")
 
 
 def _from_folder(places, split, spec, layout, audit):

@@ -3,12 +3,14 @@
 Tags: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/devkit_doc.html. The absolute <path> of LabelImg is ignored.
 """
 import os
+import re
 
 from annotation import CORNERS, Annotation, RawObject
 from image_files import clean_name
 from lxml import etree
 
 LARGEST = 64 << 20  # bytes of an annotation file
+_PLACE = re.compile(r", line \d+, column \d+$")  # in the parser's messages; the line is told apart
 _TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no", "unspecified", "")
 
 
@@ -52,7 +54,7 @@ def _parse(path, file, audit):
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
-        audit.bad("xml-broken", file, "not well-formed XML: %s" % " ".join(str(error.msg).split()), error.lineno or None)
+        audit.bad("xml-broken", file, "not well-formed XML: %s" % _PLACE.sub("", " ".join(str(error.msg).split())), error.lineno or None)
         return None
     dtd = root.getroottree().docinfo.internalDTD
     if (dtd is not None and any(True for _ in dtd.iterentities())) or next(root.iter(etree.Entity), None) is not None:
