@@ -1,0 +1,81 @@
+"""The page's part on the model itself: accuracy side by side, fake-quantization, the .tflite's lint, compilation, the package."""
+
+# Statuses of fake_quant_audit.json that mean: this layer's range is known. A concat may take its inputs' ranges.
+GOOD_LAYER = ("ok", "from inputs")
+
+
+def evaluations(artifacts):
+    """Metrics of each model in columns, classes in rows, gates; and each model's time per image where its detections are here."""
+    return [_evaluation(each, artifacts) for each in artifacts.of("evaluation")]
+
+
+def _evaluation(artifact, artifacts):
+    report = artifact.json("metrics.json")
+    timings = {each.name: (each.json("timing.json") or {}).get("seconds_per_image") for each in artifacts.of("detections")}
+    names = report.get("order") or sorted(report["models"])
+    models = [{"name": name, **report["models"][name], "seconds_per_image": timings.get(name)} for name in names]
+    return {"name": artifact.name, "split": report.get("split"), "images": report["images"], "objects": report.get("objects"),
+            "crowd_regions": report.get("crowd_regions"), "per_size": report.get("per_size") or {}, "models": models,
+            "differences": report["differences"], "gates": report["gates"], "classes": _classes(models)}
+
+
+def _classes(models):
+    rows = {}
+    for model in models:
+        for each in model.get("per_class") or []:
+            rows.setdefault(each["class"], {"class": each["class"], "objects": each.get("objects"), "models": {}})["models"][model["name"]] = each
+    return list(rows.values())
+
+
+def audits(artifacts):
+    """Each frozen graph's layers: how many of each operator are quantized, every layer, and those with something wrong."""
+    found = []
+    for each in artifacts.of("frozen-graph"):
+        audit = each.json("fake_quant_audit.json")
+        layers = audit["layers"]
+        ops = {}
+        for layer in layers:
+            row = ops.setdefault(layer["op"], {"op": layer["op"], "layers": 0, "good": 0})
+            row["layers"] += 1
+            row["good"] += layer["status"] in GOOD_LAYER
+        found.append({"name": each.name, "quantized": audit.get("quantized"), "ops": list(ops.values()), "layers": layers,
+                      "wrong": [layer for layer in layers if layer["status"] not in GOOD_LAYER]})
+    return found
+
+
+def tflites(artifacts):
+    """Size, types and operators of each .tflite, from its lint."""
+    found = []
+    for each in artifacts.of("tflite"):
+        lint = each.json("lint.json")
+        found.append({"name": each.name, "usable": lint.get("usable"), "bytes": lint.get("bytes", _size(each, "model.tflite")),
+                      "operators": lint["operators"], "tensors": lint["tensors"], "inputs": lint["inputs"], "outputs": lint["outputs"],
+                      "postprocess": lint.get("postprocess")})
+    return found
+
+
+def compilations(artifacts):
+    """What the Edge TPU compiler made, and its log's end."""
+    found = []
+    for each in artifacts.of("edgetpu"):
+        told = each.json("compile.json")
+        log = each.path / "compiler.log"
+        found.append({"name": each.name, "compiler": told["compiler"], "seconds": told["seconds"], "attempts": told.get("attempts"),
+                      "bytes": _size(each, "model_edgetpu.tflite"), "log": log.read_text(encoding="utf-8", errors="replace")[-8000:]
+                      if log.is_file() else None})
+    return found
+
+
+def packages(artifacts):
+    """Every file of each package."""
+    found = []
+    for each in artifacts.of("package"):
+        files = each.manifest.get("files") or [{"path": path.relative_to(each.path).as_posix(), "bytes": path.stat().st_size, "sha256": None}
+                                               for path in sorted(each.path.rglob("*")) if path.is_file()]
+        found.append({"name": each.name, "files": sorted(files, key=lambda file: file["path"])})
+    return found
+
+
+def _size(artifact, name):
+    path = artifact.path / name
+    return path.stat().st_size if path.is_file() else None

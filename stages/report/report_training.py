@@ -1,0 +1,81 @@
+"""The page's part on what went into the model: dataset, configuration and training."""
+from line_chart import Mark, Series, line_chart
+from page import seconds
+
+MOST_PROBLEMS = 50  # of an audit, told one by one
+USUAL_SPLITS = ("train", "val", "test")
+
+
+def datasets(artifacts):
+    """Images and objects of each class by split, and what the audit found."""
+    return [_dataset(each) for each in artifacts.of("dataset")]
+
+
+def _dataset(artifact):
+    dataset, audit = artifact.json("dataset.json"), artifact.json("audit.json") or {}
+    splits = {}
+    for image in dataset["images"]:
+        split = splits.setdefault(image["split"], {"images": 0, "background": 0, "objects": 0, "classes": dict.fromkeys(dataset["classes"], 0)})
+        split["images"] += 1
+        split["background"] += not image["objects"]
+        split["objects"] += len(image["objects"])
+        for obj in image["objects"]:
+            split["classes"][obj["class"]] += 1
+    problems = audit.get("problems") or []
+    order = [split for split in USUAL_SPLITS if split in splits] + sorted(splits.keys() - set(USUAL_SPLITS))
+    return {"name": artifact.name, "classes": dataset["classes"], "splits": {split: splits[split] for split in order}, "problems": problems[:MOST_PROBLEMS],
+            "problem_count": len(problems), "codes": _codes(problems)}
+
+
+def _codes(problems):
+    codes = {}
+    for problem in problems:
+        key = (problem.get("code"), problem.get("severity"), problem.get("action"))
+        codes[key] = codes.get(key, 0) + 1
+    return [(*key, count) for key, count in codes.items()]
+
+
+def configs(artifacts):
+    """What each config.json changed, with the reasons."""
+    found = []
+    for each in artifacts.of("pipeline-config"):
+        config = each.json("config.json")
+        facts = [(name.replace("_", " "), config[name]) for name in ("input_size", "num_classes", "num_steps", "quantization_delay", "batch_size")
+                 if config.get(name) is not None]
+        found.append({"name": each.name, "facts": facts, "changes": config.get("changes") or []})
+    return found
+
+
+def trainings(artifacts):
+    """Curves and facts of each checkpoint's training."""
+    return [_training(each, number) for number, each in enumerate(artifacts.of("checkpoint"))]
+
+
+def _training(artifact, number):
+    checkpoint, history = artifact.json("checkpoint.json"), artifact.json("history.json") or {}
+    steps = history.get("steps") or []
+    evaluations = history.get("evaluations") or checkpoint.get("evaluations") or []
+    delay, total = checkpoint.get("quantization_delay"), checkpoint.get("num_steps")
+    last = max([total or 0, *(row["step"] for row in [*steps, *evaluations])])
+    took = artifact.manifest.get("seconds")
+    facts = [("step of the checkpoint", checkpoint.get("step")), ("steps in all", total), ("selected by", checkpoint.get("selected_by")),
+             ("quantization starts at step", delay), ("time of the stage", None if took is None else seconds(took))]
+    return {"name": artifact.name, "facts": [(name, value) for name, value in facts if value is not None], "evaluations": evaluations,
+            "charts": [chart for chart in _charts(number, steps, evaluations, delay, last) if chart]}
+
+
+def _charts(number, steps, evaluations, delay, last):
+    when = f" Quantization starts at step {delay}." if delay else ""
+    common = {"x_label": "step", "x_range": (0, last), "marks": [Mark(delay, "quantization starts")] if delay else []}
+    yield line_chart(f"loss-{number}", "Loss", [Series("training loss", _points(steps, "loss"), False),
+                                                Series("validation loss", _points(evaluations, "loss"), True)],
+                     description=f"Loss at each recorded training step, and at each evaluation.{when}", **common)
+    yield line_chart(f"rate-{number}", "Learning rate", [Series("learning rate", _points(steps, "learning_rate"), False)], log=False,
+                     description=f"Learning rate at each recorded step.{when}", **common)
+    yield line_chart(f"map-{number}", "mAP of the evaluations during training",
+                     [Series("mAP@0.5", _points(evaluations, "map50"), True), Series("mAP", _points(evaluations, "map"), True)], y_range=(0, 1),
+                     description=f"mAP and mAP at IoU 0.5 of each evaluation.{when}", **common)
+
+
+def _points(rows, name):
+    return [(row["step"], row[name]) for row in rows if row.get(name) is not None]
