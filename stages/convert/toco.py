@@ -14,7 +14,7 @@ _NO_RANGE = re.compile(r"Array (?P<array>\S+), which is an input to the (?P<op>.
                        r"is lacking min/max data")
 _FATAL = re.compile(r": F \S+\] (?P<text>[^\n]+)")
 _UNKNOWN = re.compile(r"Converting unsupported operation: (?!TFLite_Detection_PostProcess)(?P<op>\S+)")
-_LINES = 12  # of its output, kept in an error
+_LINES = 4  # of its output, kept in an error
 
 
 def toco_arguments(graph, path, inference_type, dummy_ranges):
@@ -92,4 +92,5 @@ def _failure(code, log):
 
 
 def _tail(log):
-    return " | ".join(line for line in log.splitlines()[-_LINES:] if line.strip())
+    lines = [line for line in log.splitlines() if line.strip() and ": I tensorflow/" not in line]
+    return " | ".join(line[:300] for line in lines[-_LINES:])
