@@ -45,12 +45,24 @@ def main() -> None:
             work = root / f"bare-{seed}"
             for part in ("output", "scratch"):
                 (work / part).mkdir(parents=True)
-            task = {"schema": 1, "stage": "shapes", "name": "shapes", "params": {**step.params, "seed": seed}, "inputs": {}, "cpus": 1, "run": None}
+            task = {
+                "schema": 1,
+                "stage": "shapes",
+                "name": "shapes",
+                "params": {**step.params, "seed": seed},
+                "inputs": {},
+                "cpus": 1,
+                "run": None,
+            }
             task |= {"output": str(work / "output"), "scratch": str(work / "scratch"), "result": str(work / "result.json")}
             (work / "task.json").write_text(json.dumps(task), encoding="utf-8")
-            subprocess.run([folder / "bin" / "python", step.contract.program, work / "task.json"], env=env, check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(
+                [folder / "bin" / "python", step.contract.program, work / "task.json"], env=env, check=True, stdout=subprocess.DEVNULL
+            )
         bare = (time.perf_counter() - begin) / STAGES
-        print(f"a stage in a pipeline {built:.3f} s, started by hand {bare:.3f} s: {built - bare:+.3f} s (limit 0.3 s), {built / bare:.2f} ×")
+        print(
+            f"a stage in a pipeline {built:.3f} s, started by hand {bare:.3f} s: {built - bare:+.3f} s (limit 0.3 s), {built / bare:.2f} ×"
+        )
         print(load())
 
 

@@ -1,0 +1,120 @@
+"""Steps/s of the train stage against the Object Detection API's own model_main, in the same environment, on the same records and config.
+
+The two take turns, so that a change of the machine's load meets both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from measure import load
+
+from edgemill.commands import Request
+from edgemill.engines import environments
+from edgemill.engines.local import LocalEngine
+from edgemill.engines.process import StopRequests
+from edgemill.pipelines import Step
+from edgemill.plan import make_plan
+from edgemill.workspace import Artifact
+
+STEADY_AFTER = 60  # steps that build the graph and warm up
+
+
+def main() -> None:
+    """Print the median steps/s of each, and their ratio."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pipeline", default="demo")
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    request = Request(options.pipeline)
+    pipeline = request.load()
+    statuses = make_plan(pipeline, request.place(), LocalEngine())
+    train = next(status.step for status in statuses.values() if status.step.contract.name == "train")
+    inputs = {name: statuses[feeders[0]].artifact for name, feeders in train.inputs.items()}
+    if None in inputs.values():
+        raise SystemExit(f"build the data first: ./mill data -p {options.pipeline}, ./mill train -p {options.pipeline}")
+    folder = environments.make(train.image, print, StopRequests())
+    ours: list[float] = []
+    theirs: list[float] = []
+    for number in range(options.rounds):
+        with tempfile.TemporaryDirectory() as name:
+            theirs += model_main(train, folder, inputs, Path(name), options.steps)
+            ours += stage(train, folder, inputs, Path(name), options.steps)
+        print(
+            f"round {number + 1}: model_main {statistics.median(theirs):.2f}, train stage {statistics.median(ours):.2f} steps/s; {load()}",
+            flush=True,
+        )
+    ratio = statistics.median(ours) / statistics.median(theirs)
+    rates = f"train stage {statistics.median(ours):.2f} steps/s, model_main {statistics.median(theirs):.2f} steps/s"
+    print(f"{rates}: ratio {ratio:.3f} (at least 0.98)")
+    print(load())
+
+
+def resolved_config(inputs: dict[str, Any], steps: int) -> str:
+    """The pipeline.config with paths that model_main can open, and another number of steps."""
+    records = inputs["records"].path
+    text = (inputs["config"].path / "pipeline.config").read_text(encoding="utf-8")
+    text = re.sub(r'(input_path|label_map_path): "(?!/)', rf'\1: "{records}/', text)
+    return re.sub(r"num_steps: \d+", f"num_steps: {steps}", re.sub(r"(delay): \d+", rf"\1: {steps // 3}", text))
+
+
+def model_main(train: Step, folder: Path, inputs: dict[str, Any], room: Path, steps: int) -> list[float]:
+    """Steps/s that the API's own program logs, once it runs steadily (it logs every 100 steps)."""
+    config = room / "pipeline.config"
+    config.write_text(resolved_config(inputs, steps), encoding="utf-8")
+    command = [
+        folder / "bin" / "python",
+        "-m",
+        "object_detection.model_main",
+        f"--pipeline_config_path={config}",
+        f"--model_dir={room / 'model'}",
+    ]
+    command += [f"--num_train_steps={steps}", "--alsologtostderr"]
+    env = environments.stage_environment(folder, train.image) | {"HOME": str(room)}
+    # The Estimator's defaults log the speed every 100 steps; time stamps of its log lines would be too coarse.
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    rates = [float(rate) for rate in re.findall(r"global_step/sec: ([0-9.]+)", done.stderr + done.stdout)]
+    if not rates:
+        raise SystemExit("model_main logged no speed:\n" + done.stderr[-2000:])
+    return rates
+
+
+def stage(train: Step, folder: Path, inputs: dict[str, Artifact], room: Path, steps: int) -> list[float]:
+    """Steps/s that the train stage records in its history, once it runs steadily."""
+    work = room / "stage"
+    for part in ("output", "scratch", "config"):
+        (work / part).mkdir(parents=True)
+    config = inputs["config"].path
+    for name in ("config.json", "pipeline.config"):
+        text = (config / name).read_text(encoding="utf-8")
+        if name == "config.json":
+            text = json.dumps({**json.loads(text), "num_steps": steps, "quantization_delay": steps // 3})
+        else:
+            text = re.sub(r"num_steps: \d+", f"num_steps: {steps}", re.sub(r"(delay): \d+", rf"\1: {steps // 3}", text))
+        (work / "config" / name).write_text(text, encoding="utf-8")
+    bound = {
+        name: {"name": name, "kind": artifact.manifest["kind"], "path": str(artifact.path), "key": artifact.key, "digest": artifact.digest}
+        for name, artifact in inputs.items()
+    }
+    bound["config"]["path"] = str(work / "config")
+    params = {**train.params, "evaluate_every": 0, "export": "last", "deterministic": False}
+    task = {"schema": 1, "stage": "train", "name": "train", "params": params, "inputs": bound, "cpus": 2, "run": None}
+    task |= {"output": str(work / "output"), "scratch": str(work / "scratch"), "result": str(work / "result.json")}
+    (work / "task.json").write_text(json.dumps(task), encoding="utf-8")
+    env = environments.stage_environment(folder, train.image) | {"PYTHONPATH": str(train.contract.folder.parent), "HOME": str(room)}
+    command = [folder / "bin" / "python", train.contract.program, work / "task.json"]
+    subprocess.run(command, env=env, check=True, capture_output=True)
+    history = json.loads((work / "output" / "history.json").read_text(encoding="utf-8"))
+    return [entry["steps_per_s"] for entry in history["steps"] if entry["step"] > STEADY_AFTER and entry.get("steps_per_s")]
+
+
+if __name__ == "__main__":
+    main()
