@@ -1,0 +1,95 @@
+"""Checkpoints that can be trusted after a kill: each is sealed with the sha256 of its files and what training knew at that step.
+
+TensorFlow's own `checkpoint` file is written but never read: it names the newest checkpoint, whatever its state. Here a checkpoint counts
+only if its seal does and all its files have the content that the seal says; otherwise the one before it is tried.
+"""
+import json
+import re
+from collections import namedtuple
+
+from _runtime import sha256_file, write_json
+
+# A checkpoint that cannot be used: step, and why.
+Rejected = namedtuple("Rejected", "step reason")
+# A checkpoint that can be: step, prefix of its files (absolute path, text), state as it was given to `seal`.
+Sealed = namedtuple("Sealed", "step prefix state")
+_INDEX_OR_SEAL = re.compile(r"^model\.ckpt-(\d+)\.(?:index|seal\.json|data-\d+-of-\d+)$")
+
+
+class CheckpointFolder:
+    """The checkpoints of one training, in the folder `path`."""
+
+    def __init__(self, path):
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+
+    def prefix(self, step):
+        """Path of the checkpoint of `step` without extension, as TensorFlow wants it."""
+        return str(self.path / ("model.ckpt-%d" % step))
+
+    def files(self, step):
+        """Names of the checkpoint's files, its seal left out."""
+        stem = "model.ckpt-%d." % step
+        return sorted(entry.name for entry in self.path.iterdir()
+                      if entry.name == stem + "index" or entry.name.startswith(stem + "data-") and ".tempstate" not in entry.name)
+
+    def seal(self, step, state):
+        """Vouch for the files of `step` as they are now; `state` (JSON) is given back by `newest`. Sealing again replaces the state."""
+        files = {name: {"sha256": sha256_file(self.path / name), "bytes": (self.path / name).stat().st_size} for name in self.files(step)}
+        write_json(self._seal(step), {"schema": 1, "step": step, "files": files, "state": state})
+
+    def newest(self):
+        """(the newest `Sealed` checkpoint that is whole, or None; the newer ones that are not, as a list of `Rejected`)."""
+        rejected = []
+        for step in self.steps():
+            state, reason = self._verify(step)
+            if reason is None:
+                return Sealed(step, self.prefix(step), state), rejected
+            rejected.append(Rejected(step, reason))
+        return None, rejected
+
+    def steps(self):
+        """Steps of which there is any file, newest first."""
+        found = {int(match.group(1)) for match in (_INDEX_OR_SEAL.match(entry.name) for entry in self.path.iterdir()) if match}
+        return sorted(found, reverse=True)
+
+    def whole(self, step):
+        """Whether the checkpoint of `step` is there and as it was sealed."""
+        return self._verify(step)[1] is None
+
+    def remove(self, step):
+        """Remove the checkpoint of `step`: its seal first, so that a kill in between leaves nothing that looks whole."""
+        stem = "model.ckpt-%d." % step
+        names = sorted((entry.name for entry in self.path.iterdir() if entry.name.startswith(stem)), key=lambda name: not name.endswith("seal.json"))
+        for name in names:
+            (self.path / name).unlink()
+
+    def prune(self, keep, also):
+        """Keep the newest `keep` checkpoints and those of the steps `also`."""
+        for step in self.steps()[keep:]:
+            if step not in also:
+                self.remove(step)
+
+    def _seal(self, step):
+        return self.path / ("model.ckpt-%d.seal.json" % step)
+
+    def _verify(self, step):
+        """(state, None), or (None, reason) where the checkpoint cannot be used."""
+        try:
+            seal = json.loads(self._seal(step).read_text(encoding="utf-8"))
+            files, state = dict(seal["files"]), seal["state"]
+        except FileNotFoundError:
+            return None, "it was not finished"
+        except (ValueError, KeyError, TypeError):
+            return None, "its seal is damaged"
+        if not any(name.endswith(".index") for name in files) or len(files) < 2:
+            return None, "its seal is damaged"
+        for name, listed in sorted(files.items()):
+            path = self.path / name
+            if not path.is_file():
+                return None, "%s is missing" % name
+            if path.stat().st_size != listed["bytes"]:
+                return None, "%s has %d bytes instead of %d" % (name, path.stat().st_size, listed["bytes"])
+            if sha256_file(path) != listed["sha256"]:
+                return None, "%s has changed since it was written" % name
+        return state, None

@@ -1,0 +1,130 @@
+"""What it takes to train to the same bits each time, for a fixed number of threads.
+
+Three things make TensorFlow 1.13's quantization-aware training differ from run to run, even with a graph seed:
+
+1. The input pipeline. Its map functions ignore the graph's seed, and the API maps many records at once, so that augmentations draw from one
+   random generator in whatever order the threads come. `sequential_input` reads, shuffles and maps in one fixed order, from a given seed.
+2. Moving averages. Batch norm's update operations assign to variables that other operations of the same step read through an alias of the
+   same memory; nothing says which comes first. `order_assignments` makes each assignment wait for those readers.
+3. The optimizer's updates write weights in place as soon as their own gradient is known, while other gradients may still read them.
+   `order_assignments` makes all of them wait for all gradients.
+
+A resumed run sees the same data as one that never stopped because the input is cut into segments: each has its own seed, made of the
+run's seed and the step at which it begins, and segments begin at the steps of checkpoints.
+"""
+import hashlib
+from collections import deque
+from contextlib import contextmanager
+
+import tensorflow as tf
+from object_detection import inputs
+from object_detection.data_decoders import tf_example_decoder
+
+# Operations whose output may be the very memory of their input.
+_ALIASES = frozenset(("Identity", "Reshape", "ExpandDims", "Squeeze", "StopGradient", "Switch", "Merge", "Enter", "RefIdentity"))
+_INITIALIZERS = frozenset(("IsVariableInitialized", "SaveV2", "Assign"))
+
+
+def segment_seed(seed, step):
+    """Seed of the input from `step` on: 31 bits of the sha256 of "seed:step"."""
+    return int(hashlib.sha256(("%d:%d" % (seed, step)).encode("ascii")).hexdigest()[:8], 16) & 0x7fffffff
+
+
+@contextmanager
+def sequential_input(seed):
+    """Within this context the API's input functions build a dataset that gives the same batches each time.
+
+    `inputs.INPUT_BUILDER_UTIL_MAP` is the API's own place for substituting what builds the dataset; it is put back at the end.
+    """
+    original = inputs.INPUT_BUILDER_UTIL_MAP["dataset_build"]
+    inputs.INPUT_BUILDER_UTIL_MAP["dataset_build"] = lambda reader, batch_size, transform_input_data_fn: _dataset(
+        reader, batch_size, transform_input_data_fn, seed)
+    try:
+        yield
+    finally:
+        inputs.INPUT_BUILDER_UTIL_MAP["dataset_build"] = original
+
+
+def _dataset(reader, batch_size, transform, seed):
+    decoder = tf_example_decoder.TfExampleDecoder(
+        load_instance_masks=reader.load_instance_masks, load_multiclass_scores=reader.load_multiclass_scores, instance_mask_type=reader.mask_type,
+        label_map_proto_file=reader.label_map_path, use_display_name=reader.use_display_name, num_additional_channels=reader.num_additional_channels)
+
+    def decode(record):
+        # A map function is a graph of its own and knows nothing of the outer graph's seed.
+        tf.set_random_seed(seed)
+        return transform(decoder.decode(record))
+
+    files = sorted(name for pattern in reader.tf_record_input_reader.input_path for name in tf.gfile.Glob(pattern))
+    dataset = tf.data.TFRecordDataset(files, buffer_size=8 << 20)
+    if reader.shuffle:
+        dataset = dataset.shuffle(reader.shuffle_buffer_size, seed=seed, reshuffle_each_iteration=True)
+    dataset = dataset.repeat(reader.num_epochs or None)
+    dataset = dataset.map_with_legacy_function(decode) if hasattr(dataset, "map_with_legacy_function") else dataset.map(decode)
+    return dataset.batch(batch_size, drop_remainder=True).prefetch(reader.num_prefetch_batches)
+
+
+def order_assignments(graph, losses):
+    """Add control edges so that nothing in a training step is read while it is written; returns their number.
+
+    graph: holds a whole training step. losses: the tensors that a step fetches, which read the weights too.
+    """
+    updates = [operation for operation in graph.get_operations() if operation.type.startswith("Apply")]
+    needed = [_gradient(update) for update in updates] + [loss.op for loss in losses]
+    with graph.as_default(), tf.name_scope("determinism"), tf.control_dependencies(needed):
+        barrier = tf.no_op("all_gradients")
+    for update in updates:
+        update._add_control_input(barrier)
+    averages = [tensor if isinstance(tensor, tf.Operation) else tensor.op for tensor in graph.get_collection(tf.GraphKeys.UPDATE_OPS)]
+    return len(updates) + sum(_wait_for_readers(average) for average in averages)
+
+
+def _gradient(update):
+    """The operation that computes what `update` (ApplyAdam, ApplyMomentum, ApplyRMSProp, …) applies."""
+    names = [argument.name for argument in update.op_def.input_arg]
+    return update.inputs[names.index("grad")].op
+
+
+def _wait_for_readers(update):
+    """Make the assignment `update` run after every operation that reads its variable and does not itself need the update."""
+    if not update.inputs:
+        return 0
+    after, before = _reachable(update, _outputs), _reachable(update, _inputs)
+    readers = [reader for reader in _readers(update.inputs[0].op) if reader is not update and reader not in after and reader not in before]
+    update._add_control_inputs(readers)
+    return len(readers)
+
+
+def _readers(variable):
+    """Operations that read the memory of `variable`, through aliases too; those inside a branch of a cond stand for it by its end."""
+    found, waiting, seen = [], deque([variable]), {variable}
+    while waiting:
+        operation = waiting.popleft()
+        for reader in (consumer for tensor in operation.outputs for consumer in tensor.consumers()):
+            if reader in seen or reader.type in _INITIALIZERS:
+                continue
+            seen.add(reader)
+            # An operation in the branch that is not taken is dead, and what waits for it would be too.
+            if reader.type in _ALIASES or reader._get_control_flow_context() is not None:
+                waiting.append(reader)
+            else:
+                found.append(reader)
+    return found
+
+
+def _outputs(operation):
+    return [consumer for tensor in operation.outputs for consumer in tensor.consumers()] + list(operation._control_outputs)
+
+
+def _inputs(operation):
+    return [tensor.op for tensor in operation.inputs] + list(operation.control_inputs)
+
+
+def _reachable(operation, step):
+    seen, waiting = set(), [operation]
+    while waiting:
+        for other in step(waiting.pop()):
+            if other not in seen:
+                seen.add(other)
+                waiting.append(other)
+    return seen

@@ -1,0 +1,129 @@
+"""The training graph in a session: the Object Detection API's model function, its input, and one step at a time."""
+import ctypes
+
+import numpy as np
+import tensorflow as tf
+from object_detection import model_hparams, model_lib
+from training_determinism import order_assignments, segment_seed, sequential_input
+
+# Names that the API gives to the parts of the loss, and what they are called here.
+_LOSSES = {"Loss/classification_loss": "classification_loss", "Loss/localization_loss": "localization_loss",
+           "regularization_loss": "regularization_loss"}
+# mallopt's parameters (malloc.h of the GNU C library).
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+
+
+def keep_freed_memory():
+    """Let the C library keep freed memory for the next step; whether it could be told.
+
+    By default every large tensor is a mapping of its own, which the kernel clears page by page in each step: a fifth of a small
+    model's time. Only the GNU C library has this setting.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return False
+    return all(mallopt(name, value) for name, value in ((_M_MMAP_THRESHOLD, 2 ** 31 - 1), (_M_TRIM_THRESHOLD, 2 ** 31 - 1), (_M_TOP_PAD, 64 << 20)))
+
+
+def session_config(intra_op_threads, inter_op_threads):
+    """Threads as given. The graph optimizer is off: it took longer than it saved (see docs/training.md)."""
+    config = tf.ConfigProto(intra_op_parallelism_threads=intra_op_threads, inter_op_parallelism_threads=inter_op_threads)
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    return config
+
+
+class Api:
+    """What the Object Detection API makes of a pipeline.config: model function and input functions."""
+
+    def __init__(self, config_path, folder, seed):
+        """config_path: a pipeline.config with absolute paths; folder: named to the API, which writes nothing there."""
+        run_config = tf.estimator.RunConfig(model_dir=str(folder), tf_random_seed=seed)
+        made = model_lib.create_estimator_and_inputs(
+            run_config=run_config, hparams=model_hparams.create_hparams(None), pipeline_config_path=str(config_path), sample_1_of_n_eval_examples=1)
+        self._run_config = run_config
+        self._estimator = made["estimator"]
+        self.train_input = made["train_input_fn"]
+        self.evaluation_input = made["eval_input_fns"][0]
+
+    def model(self, features, labels, mode):
+        """The EstimatorSpec of the model in the default graph."""
+        return self._estimator.model_fn(features, labels, mode, self._run_config)
+
+
+class TrainingGraph:
+    """A session that trains. `step()` runs one step; `begin(step)` must be called first and, when deterministic, at each segment."""
+
+    def __init__(self, api, seed, threads, deterministic):
+        """threads: (intra-op, inter-op). deterministic: see `training_determinism`."""
+        self._api, self._seed, self._deterministic = api, seed, deterministic
+        self.graph = tf.Graph()
+        with self.graph.as_default():
+            tf.set_random_seed(seed)
+            tf.train.create_global_step()
+            self._iterator, self._initializer = self._make_input()
+            features, labels = self._iterator.get_next()
+            spec = api.model(features, labels, tf.estimator.ModeKeys.TRAIN)
+            self._fetches = self._step_fetches(spec)
+            if deterministic:
+                order_assignments(self.graph, [spec.loss])
+            self._saver = tf.train.Saver(max_to_keep=None)
+            init = tf.group(tf.global_variables_initializer(), tf.local_variables_initializer())
+            tables = tf.tables_initializer()
+            self.variables = tf.global_variables()
+            self.model_variables = set(tf.model_variables()) | set(tf.trainable_variables())
+        self.session = tf.Session(graph=self.graph, config=session_config(*threads))
+        self.session.run(init)
+        self.session.run(tables)
+
+    def _make_input(self):
+        """(iterator, initializer or None): a deterministic run makes a new dataset for each segment."""
+        if self._deterministic:
+            with sequential_input(self._seed):
+                dataset = self._api.train_input()
+            return tf.data.Iterator.from_structure(dataset.output_types, dataset.output_shapes), None
+        iterator = self._api.train_input().make_initializable_iterator()
+        return iterator, iterator.initializer
+
+    def _step_fetches(self, spec):
+        operations = self.graph.get_operations
+        named = {_LOSSES[operation.name]: operation.outputs[0] for operation in operations() if operation.name in _LOSSES}
+        rates = [operation.inputs[1] for operation in operations() if operation.type == "ScalarSummary" and operation.inputs[1].op.name == "learning_rate"]
+        fetches = dict(named, train_op=spec.train_op, loss=spec.loss)
+        if rates:
+            fetches["learning_rate"] = rates[0]
+        return fetches
+
+    def begin(self, step):
+        """Start the input for the steps from `step` on."""
+        if not self._deterministic:
+            self.session.run(self._initializer)
+            return
+        seed = segment_seed(self._seed, step)
+        with self.graph.as_default(), sequential_input(seed):
+            initializer = self._iterator.make_initializer(self._api.train_input())
+            tables = tf.tables_initializer()
+        self.session.run(tables)
+        self.session.run(initializer)
+
+    def step(self):
+        """Run one step: a dict of `loss`, `learning_rate` and the parts of the loss, as floats."""
+        values = self.session.run(self._fetches)
+        del values["train_op"]
+        return {name: float(np.float32(value)) for name, value in values.items()}
+
+    def global_step(self):
+        """Steps done, as the graph counts them."""
+        return int(self.session.run(tf.train.get_global_step(self.graph)))
+
+    def save(self, prefix):
+        """Write a checkpoint without the graph, which nothing here reads."""
+        self._saver.save(self.session, prefix, write_meta_graph=False, write_state=False)
+
+    def restore(self, prefix):
+        """Set every variable from a checkpoint of this same graph."""
+        self._saver.restore(self.session, prefix)
+
+    def close(self):
+        """Free the session."""
+        self.session.close()
