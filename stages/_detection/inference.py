@@ -6,8 +6,8 @@ alone; images, order, boxes in pixels and the files that are written are here. P
 import json
 import statistics
 import time
-from collections import namedtuple
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,19 +15,27 @@ from _detection.resize import model_input, sha256
 from _detection.workers import ordered_map
 from _runtime import StageError, atomic_write, write_json
 
-# detections: `postprocess.Detections`; input_sha256: of the uint8 input; preparing, running: seconds.
-_Seen = namedtuple("_Seen", "detections input_sha256 preparing running")
+_SAME_DATASET = "give the dataset that the model was trained on, or one with the same label map"
+
+
+class _Seen(NamedTuple):
+    """What one image gave. detections: `postprocess.Detections`; input_sha256: of the uint8 input; preparing, running: seconds."""
+
+    detections: Any
+    input_sha256: str
+    preparing: float
+    running: float
 
 
 def check_classes(model, dataset, where):
     """The model's class names must be the dataset's, in order, or every label would be another. Raises StageError."""
     if len(model) != len(dataset):
         raise StageError("the model and the dataset have different numbers of classes", where, "%d: %s" % (len(dataset), _names(dataset)),
-                         "%d: %s" % (len(model), _names(model)), "give the dataset that the model was trained on, or one with the same label map")
+                         "%d: %s" % (len(model), _names(model)), _SAME_DATASET)
     for number, (ours, theirs) in enumerate(zip(model, dataset), 1):
         if ours != theirs:
             raise StageError("the model and the dataset name a class differently", "%s, class %d" % (where, number), theirs, ours,
-                             "give the dataset that the model was trained on, or one with the same label map")
+                             _SAME_DATASET)
 
 
 def _names(names):
@@ -73,7 +81,7 @@ def _see(detector, size, path):
         detections = detector(pixels)
     except StageError as error:
         # Which image it was is known only here.
-        raise StageError(error.what, "%s, on image %s" % (error.where, path), error.expected, error.found, error.remedy)
+        raise StageError(error.what, "%s, on image %s" % (error.where, path), error.expected, error.found, error.remedy) from None
     return _Seen(detections, sha256(pixels), ready - start, time.perf_counter() - ready)
 
 

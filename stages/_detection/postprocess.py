@@ -4,29 +4,47 @@ A frozen graph has no such operator, and neither has a .tflite made without it. 
 order among equal scores, leaves the model as the only difference. The rules are those of
 tensorflow/lite/kernels/detection_postprocess.cc; the box coding is that of Faster R-CNN (https://arxiv.org/abs/1506.01497).
 """
-from collections import namedtuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from _runtime import StageError
 
-# boxes: float32 [n, 4], ymin, xmin, ymax, xmax, 1.0 being the image's height or width, not clipped to the image; classes: int [n] from 0;
-# scores: float32 [n]. n is the number of detections, highest score first.
-Detections = namedtuple("Detections", "boxes classes scores")
 
-# The operator's attributes. max_detections, max_classes_per_detection, detections_per_class, num_classes: int; use_regular_nms: bool;
-# nms_score_threshold, nms_iou_threshold: float; y_scale, x_scale, h_scale, w_scale: what box encodings are divided by.
-_FIELDS = ("max_detections max_classes_per_detection detections_per_class use_regular_nms nms_score_threshold nms_iou_threshold num_classes "
-           "y_scale x_scale h_scale w_scale")
-Attributes = namedtuple("Attributes", _FIELDS)
+class Detections(NamedTuple):
+    """What is found in an image, highest score first.
+
+    boxes: float32 [n, 4], ymin, xmin, ymax, xmax, 1.0 being the image's height or width, not clipped to the image; classes: int [n] from 0;
+    scores: float32 [n].
+    """
+
+    boxes: Any
+    classes: Any
+    scores: Any
+
+
+class Attributes(NamedTuple):
+    """The operator's attributes, by its own names. The scales are what box encodings are divided by."""
+
+    max_detections: int
+    max_classes_per_detection: int
+    detections_per_class: int
+    use_regular_nms: bool
+    nms_score_threshold: float
+    nms_iou_threshold: float
+    num_classes: int
+    y_scale: float
+    x_scale: float
+    h_scale: float
+    w_scale: float
 
 
 def attributes(values, where):
     """`Attributes` of a dict that may hold more. Raises StageError that names what is missing."""
     missing = [name for name in Attributes._fields if name not in (values or {})]
     if missing:
-        raise StageError("the model does not say how its boxes are decoded", where, ", ".join(Attributes._fields), "no %s" % ", ".join(missing),
-                         "freeze and convert it again")
+        raise StageError("the model does not say how its boxes are decoded", where, ", ".join(Attributes._fields),
+                         "no %s" % ", ".join(missing), "freeze and convert it again")
     return Attributes(**{name: values[name] for name in Attributes._fields})
 
 
@@ -65,12 +83,13 @@ def _check(encodings, scores, anchors, how):
                          "take model and anchors from the same artifact")
     if scores.shape not in ((count, how.num_classes), (count, how.num_classes + 1)):
         raise StageError("the model's scores do not fit its anchors and classes", "raw_outputs/class_predictions",
-                         "%s, or one more with background" % [count, how.num_classes], list(scores.shape), "take model and anchors from the same artifact")
+                         "%s, or one more with background" % [count, how.num_classes], list(scores.shape),
+                         "take model and anchors from the same artifact")
     for name, values in (("raw_outputs/box_encodings", encodings), ("raw_outputs/class_predictions", scores)):
         if not np.isfinite(values).all():
             anchor = int(np.argwhere(~np.isfinite(values))[0][0])
-            raise StageError("the model puts out values that are not finite", "%s, anchor %d" % (name, anchor), "finite numbers", values[anchor].tolist(),
-                             "the weights are damaged or training diverged: look at its loss")
+            raise StageError("the model puts out values that are not finite", "%s, anchor %d" % (name, anchor), "finite numbers",
+                             values[anchor].tolist(), "the weights are damaged or training diverged: look at its loss")
 
 
 def _fast_nms(boxes, scores, how):

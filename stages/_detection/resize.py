@@ -31,7 +31,7 @@ def load_rgb(path):
             return np.array(image.convert("RGB"))
     except _DAMAGED as error:
         raise StageError("an image cannot be decoded", path, "a whole JPEG or PNG", " ".join(str(error).split()) or type(error).__name__,
-                         "replace the image and build the dataset again")
+                         "replace the image and build the dataset again") from None
 
 
 def resize_bilinear(image, height, width):

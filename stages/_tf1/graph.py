@@ -15,7 +15,7 @@ def read_graph(path):
         with open(str(path), "rb") as stream:
             graph.ParseFromString(stream.read())
     except (OSError, DecodeError) as error:
-        raise StageError("the graph cannot be read", path, "a binary GraphDef", str(error), "freeze it again")
+        raise StageError("the graph cannot be read", path, "a binary GraphDef", str(error), "freeze it again") from None
     if not graph.node:
         raise StageError("the graph has no nodes", path, "a frozen graph", "0 nodes", "freeze it again")
     return graph
@@ -60,7 +60,8 @@ class GraphIndex:
                     self.order.append(name)
             elif name not in self.nodes:
                 if name not in everything:
-                    raise StageError("the graph lacks a node", name, "a whole graph", "a reference to a node that is not there", "freeze it again")
+                    raise StageError("the graph lacks a node", name, "a whole graph", "a reference to a node that is not there",
+                                     "freeze it again")
                 stack.append((name, True))
                 stack.extend((node_name(source), False) for source in everything[name].input if node_name(source) not in self.nodes)
 

@@ -5,7 +5,7 @@ puts one behind each layer that its rewriter recognises, and says nothing of one
 can be guessed) gives a model that is quietly wrong. Here every layer between the image and the outputs is looked up.
 """
 import math
-from collections import namedtuple
+from typing import NamedTuple, Optional, Tuple
 
 from _runtime import StageError
 from _tf1.graph import scalar
@@ -18,17 +18,29 @@ _CONCATS = ("ConcatV2", "Concat")
 _FOLDED = ("BiasAdd", "Relu", "Relu6", "Identity", "Reshape", "Squeeze", "BatchToSpaceND", "FusedBatchNorm")
 _FOLDED_WITH_CONSTANT = ("Add", "AddV2", "Sub", "Mul", "RealDiv")
 # These put out values of the range that they read, so a fake-quantization before them holds behind them.
-_SAME_RANGE = ("Identity", "Reshape", "Squeeze", "ExpandDims", "Transpose", "MaxPool", "AvgPool", "Mean", "BatchToSpaceND", "SpaceToBatchND",
-               "ResizeBilinear", "ResizeNearestNeighbor", "Pad", "PadV2", "MirrorPad", "Slice", "StridedSlice", "Tile")
+_SAME_RANGE = ("Identity", "Reshape", "Squeeze", "ExpandDims", "Transpose", "MaxPool", "AvgPool", "Mean", "BatchToSpaceND",
+               "SpaceToBatchND", "ResizeBilinear", "ResizeNearestNeighbor", "Pad", "PadV2", "MirrorPad", "Slice", "StridedSlice", "Tile")
 # tf.contrib.quantize (1.13) starts weights at [-6, 6] and activations at [0, 6] or [-6, 6]; the first step of training replaces them.
 _INITIAL_WEIGHTS = (-6.0, 6.0)
 _INITIAL_ACTIVATIONS = ((-6.0, 6.0), (0.0, 6.0))
 
 OK, FROM_INPUTS = "ok", "from inputs"
 
-# name: of the node; op; weights, output: names of fake-quantization nodes or None; weights_range, range: (min, max) or None;
-# status: OK, FROM_INPUTS (a concat takes its inputs' ranges), or what is wrong.
-Layer = namedtuple("Layer", "name op weights weights_range output range status")
+
+class Layer(NamedTuple):
+    """A layer and its fake-quantization.
+
+    name: of its node; weights, output: names of fake-quantization nodes; weights_range, range: (min, max); status: OK, FROM_INPUTS (a
+    concat takes the union of its inputs' ranges), or what is wrong.
+    """
+
+    name: str
+    op: str
+    weights: Optional[str]
+    weights_range: Optional[Tuple[float, float]]
+    output: Optional[str]
+    range: Optional[Tuple[float, float]]
+    status: str
 
 
 def audit(index):
@@ -61,10 +73,11 @@ def _pair(found):
 def require_quantized(layers, where):
     """Raise StageError that names the first layer whose weights or output lack a usable range, and how many more there are."""
     if not layers:
-        raise StageError("the graph has no layers to quantize", where, "convolutions between input and outputs", "none", "freeze a detector")
+        raise StageError("the graph has no layers to quantize", where, "convolutions between input and outputs", "none",
+                         "freeze a detector")
     wrong = [layer for layer in layers if layer.status not in (OK, FROM_INPUTS)]
     if wrong:
-        names = "" if len(wrong) == 1 else "; also %s%s" % (", ".join(layer.name for layer in wrong[1:6]), ", …" if len(wrong) > 6 else "")
+        names = "; also %s" % ", ".join([layer.name for layer in wrong[1:6]] + ["…"] * (len(wrong) > 6)) if len(wrong) > 1 else ""
         raise StageError("a layer is not fake-quantized", "%s (%s)" % (wrong[0].name, wrong[0].op),
                          "a fake-quantization node with a range from training, for its weights and its output",
                          "%s (%d of %d layers%s)" % (wrong[0].status, len(wrong), len(layers), names), _remedy(wrong))
@@ -85,17 +98,19 @@ def _data_inputs(index, node):
 
 def _audit_layer(index, node):
     layer = _audit_output(index, node)
-    quant = next((found for found in (_before(index, source) for source in index.inputs(node) if not index.has_data(source)) if found), None)
+    constants = [source for source in index.inputs(node) if not index.has_data(source)]
+    quant = next((found for found in (_before(index, source) for source in constants) if found), None)
     if quant is None:
-        constant = [source for source in index.inputs(node) if not index.has_data(source)]
-        status = "no fake-quantization of its weights" if constant else "its weights are computed from the image"
-        return layer._replace(status=status if layer.status == OK else "%s; %s" % (status, layer.status))
+        return _add_problem(layer, "no fake-quantization of its weights" if constants else "its weights are computed from the image")
     span = quant_range(index, quant)
     problem = _range_problem(quant, span, span == _INITIAL_WEIGHTS)
     if problem:
-        status = "weights: %s" % problem
-        layer = layer._replace(status=status if layer.status == OK else "%s; %s" % (status, layer.status))
+        layer = _add_problem(layer, "weights: %s" % problem)
     return layer._replace(weights=quant.name, weights_range=span)
+
+
+def _add_problem(layer, problem):
+    return layer._replace(status=problem if layer.status == OK else "%s; %s" % (problem, layer.status))
 
 
 def _before(index, node):
@@ -156,12 +171,11 @@ def _audit_concat(index, node):
         quant = source
         while quant.op in _SAME_RANGE:
             quant = index.inputs(quant)[0]
-        if quant.op in _CONCATS:
-            span = _audit_concat(index, quant).range
-        else:
-            span = quant_range(index, quant) if quant.op in _FAKE_QUANT else None
-        if span is None:
+        if quant.op not in _CONCATS + _FAKE_QUANT:
             return Layer(node.name, node.op, None, None, None, None, "its input %s (%s) has no fake-quantization" % (quant.name, quant.op))
+        span = quant_range(index, quant) if quant.op in _FAKE_QUANT else _audit_concat(index, quant).range
+        if span is None:
+            return Layer(node.name, node.op, None, None, None, None, "its input %s has no range" % quant.name)
         spans.append(span)
     union = (min(low for low, _ in spans), max(high for _, high in spans))
     return Layer(node.name, node.op, None, None, None, union, FROM_INPUTS)

@@ -5,30 +5,35 @@ address, so that two conversions of one graph differ in these bytes and nowhere 
 lie in the order of writing; `canonical` rewrites them sorted, which changes no size and no meaning.
 """
 import struct
-from collections import namedtuple
+from typing import NamedTuple
 
-from _tflite.flatbuffer import Damaged
+from _tflite.flatbuffer import DamagedError
 
 _INT, _UINT, _FLOAT, _BOOL, _MAP = 1, 2, 3, 26, 9  # FlexBuffer types
 _CODES = {_INT: {1: "b", 2: "h", 4: "i", 8: "q"}, _UINT: {1: "B", 2: "H", 4: "I", 8: "Q"}, _FLOAT: {4: "f", 8: "d"},
           _BOOL: {1: "?", 2: "H", 4: "I", 8: "Q"}}
 
-# keys: {key: (place of the string, value)}; index: place of the sorted vector of key offsets; width: bytes of each of those.
-_Map = namedtuple("_Map", "entries index width")
+
+class _Map(NamedTuple):
+    """entries: {key: (place of its string, value)}; index: place of the sorted vector of key offsets; width: bytes of each of those."""
+
+    entries: dict
+    index: int
+    width: int
 
 
 def read_options(options):
-    """{name: bool, int or float} of a map of scalars. Raises Damaged (a ValueError) for anything else."""
+    """{name: bool, int or float} of a map of scalars. Raises DamagedError (a ValueError) for anything else."""
     return {key: value for key, (_place, value) in _read(options).entries.items()}
 
 
 def canonical(options):
-    """The same map with its key strings sorted: as many bytes, and the same whatever order they were written in. Raises Damaged."""
+    """The same map with its key strings sorted: as many bytes, and the same whatever order they were written in. Raises DamagedError."""
     found = _read(options)
     keys = sorted(found.entries, key=_encoded)
     start = min(place for place, _ in found.entries.values())
     if sorted(place for place, _ in found.entries.values()) != _places(start, sorted(keys, key=lambda key: found.entries[key][0])):
-        raise Damaged("the keys of the options do not lie together")
+        raise DamagedError("the keys of the options do not lie together")
     text = b"".join(_encoded(key) + b"\0" for key in keys)
     code = _CODES[_UINT][found.width]
     offsets = b"".join(struct.pack("<" + code, found.index + position * found.width - place)
@@ -56,7 +61,7 @@ def _read(options):
     root_width = _number(options, len(options) - 1, _UINT, 1)
     root_type = _number(options, len(options) - 2, _UINT, 1)
     if root_type >> 2 != _MAP or root_width not in _CODES[_UINT]:
-        raise Damaged("the options are not a map")
+        raise DamagedError("the options are not a map")
     root_place = len(options) - 2 - root_width
     width = 1 << (root_type & 3)
     values = root_place - _number(options, root_place, _UINT, root_width)
@@ -65,24 +70,24 @@ def _read(options):
     key_width = _number(options, values - 2 * width, _UINT, width)
     index = values - 3 * width - _number(options, values - 3 * width, _UINT, width)
     if key_width not in _CODES[_UINT] or not 0 < count <= len(options) or _number(options, index - key_width, _UINT, key_width) != count:
-        raise Damaged("the options' map and its keys disagree")
+        raise DamagedError("the options' map and its keys disagree")
     entries = {}
     for position in range(count):
         place = index + position * key_width
         place -= _number(options, place, _UINT, key_width)
         kind = _number(options, values + count * width + position, _UINT, 1) >> 2
         if kind not in _CODES:
-            raise Damaged("option %d is not a number" % position)
+            raise DamagedError("option %d is not a number" % position)
         entries[_key(options, place)] = (place, _value(options, values + position * width, kind, width))
     if len(entries) != count:
-        raise Damaged("an option is given twice")
+        raise DamagedError("an option is given twice")
     return _Map(entries, index, key_width)
 
 
 def _number(options, place, kind, width):
     code = _CODES[kind].get(width)
     if code is None or place < 0 or place + width > len(options):
-        raise Damaged("the options end too early")
+        raise DamagedError("the options end too early")
     return struct.unpack_from("<" + code, options, place)[0]
 
 
@@ -94,5 +99,5 @@ def _value(options, place, kind, width):
 def _key(options, place):
     end = options.find(b"\0", place) if 0 <= place < len(options) else -1
     if end < 0:
-        raise Damaged("an option's name does not end")
+        raise DamagedError("an option's name does not end")
     return options[place:end].decode("utf-8", "surrogateescape")

@@ -11,7 +11,7 @@ _SIZES = {"b": 1, "B": 1, "?": 1, "h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8
 _READS_PER_BYTE = 4
 
 
-class Damaged(ValueError):
+class DamagedError(ValueError):
     """The bytes are not what the format says; the message tells where."""
 
 
@@ -28,22 +28,22 @@ class FlatBuffer:
         return struct.unpack_from("<" + code, self.content, offset)[0]
 
     def check(self, offset, size):
-        """Raise Damaged unless `size` bytes from `offset` are in the file, and count them."""
+        """Raise DamagedError unless `size` bytes from `offset` are in the file, and count them."""
         if offset < 0 or size < 0 or offset + size > len(self.content):
-            raise Damaged("byte %d to %d of a file of %d bytes" % (offset, offset + size, len(self.content)))
+            raise DamagedError("byte %d to %d of a file of %d bytes" % (offset, offset + size, len(self.content)))
         self._allowance -= size
         if self._allowance < 0:
-            raise Damaged("parts of the file overlap: more is read than it holds")
+            raise DamagedError("parts of the file overlap: more is read than it holds")
 
     def follow(self, offset):
         """The place that the unsigned offset stored at `offset` points to."""
         distance = self.number("I", offset)
         if distance == 0:
-            raise Damaged("an offset of 0 at byte %d" % offset)
+            raise DamagedError("an offset of 0 at byte %d" % offset)
         return offset + distance
 
     def root(self):
-        """The root table. Raises Damaged where there is none."""
+        """The root table. Raises DamagedError where there is none."""
         return Table(self, self.follow(0))
 
 
@@ -56,7 +56,7 @@ class Table:
         self._vtable = offset - buffer.number("i", offset)
         self._vtable_size = buffer.number("H", self._vtable)
         if self._vtable_size < 4:
-            raise Damaged("a vtable of %d bytes at byte %d" % (self._vtable_size, self._vtable))
+            raise DamagedError("a vtable of %d bytes at byte %d" % (self._vtable_size, self._vtable))
 
     def place(self, slot):
         """Where the field is stored (bytes from the start of the file), or None where it is absent."""

@@ -1,10 +1,10 @@
 """What a .tflite file says: tensors, operators, inputs and outputs (TensorFlow Lite schema, version 3)."""
 import struct
-from collections import namedtuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from _runtime import StageError
 from _tflite import schema
-from _tflite.flatbuffer import Damaged, FlatBuffer
+from _tflite.flatbuffer import DamagedError, FlatBuffer
 
 IDENTIFIER = b"TFL3"
 # More than any model has: beyond them a file is damaged, and checking it would take for ever.
@@ -12,14 +12,46 @@ _MOST_DIMENSIONS = 8
 _MOST_INTERFACES = 64
 _LONGEST_NAME = 1000
 
-# index; name; type: "uint8", "float32", …; shape: tuple of ints; scales, zero_points: tuples, empty where the tensor is not quantized;
-# bytes: of its constant data (0 for one computed at run time); type_place: where its type is stored, or None where it is the default.
-Tensor = namedtuple("Tensor", "index name type shape scales zero_points bytes type_place")
-# index; op: "CONV_2D", … or a custom operator's own name; custom: bool; inputs, outputs: tuples of tensor indices, -1 for an absent
-# optional one; options: a custom operator's bytes; options_place: where those start.
-Operator = namedtuple("Operator", "index op custom inputs outputs options options_place")
-# tensors, operators: lists; inputs, outputs: tuples of tensor indices; size: bytes of the file; description: the converter's own.
-Model = namedtuple("Model", "tensors operators inputs outputs size description")
+
+class Tensor(NamedTuple):
+    """A tensor. type: "uint8", "float32", …; scales, zero_points: empty where it is not quantized; bytes: of its constant data, 0 for one
+    that is computed at run time; type_place: where its type is stored in the file, or None where it is the default (float32).
+    """
+
+    index: int
+    name: str
+    type: str
+    shape: Tuple[int, ...]
+    scales: Tuple[float, ...]
+    zero_points: Tuple[int, ...]
+    bytes: int
+    type_place: Optional[int]
+
+
+class Operator(NamedTuple):
+    """An operator. op: "CONV_2D", … or a custom operator's own name; inputs, outputs: tensor indices, -1 for an absent optional input;
+    options: a custom operator's bytes, which start at options_place in the file.
+    """
+
+    index: int
+    op: str
+    custom: bool
+    inputs: Tuple[int, ...]
+    outputs: Tuple[int, ...]
+    options: bytes
+    options_place: Optional[int]
+
+
+class Model(NamedTuple):
+    """A model. inputs, outputs: tensor indices; size: bytes of the file; description: the converter's own."""
+
+    tensors: List[Tensor]
+    operators: List[Operator]
+    inputs: Tuple[int, ...]
+    outputs: Tuple[int, ...]
+    size: int
+    description: str
+
 
 
 def read_model(content, where="model.tflite"):
@@ -28,13 +60,14 @@ def read_model(content, where="model.tflite"):
     Raises StageError for anything else: an empty file, another format, damage, or indices that lead nowhere.
     """
     if not content:
-        raise StageError("the model is an empty file", where, "a TensorFlow Lite flatbuffer", "0 bytes", "run convert again and read its log")
+        raise StageError("the model is an empty file", where, "a TensorFlow Lite flatbuffer", "0 bytes",
+                         "run convert again and read its log")
     if len(content) < 8 or content[4:8] != IDENTIFIER:
         raise StageError("the file is not a TensorFlow Lite model", where, "the identifier TFL3 at byte 4", repr(content[4:8]),
                          "give the .tflite that the converter wrote")
     try:
         return _model(FlatBuffer(content), where)
-    except (Damaged, struct.error) as error:
+    except (DamagedError, struct.error) as error:
         raise StageError("the model is damaged", where, "a whole TensorFlow Lite flatbuffer", error, "convert it again") from None
 
 
@@ -65,7 +98,7 @@ def _tensor(index, table, data):
     scales, zero_points = ((), ()) if quantization is None else (quantization.numbers(2, "f"), quantization.numbers(3, "q"))
     buffer = table.number(2, "I")
     if buffer >= len(data):
-        raise Damaged("tensor %d has buffer %d of %d" % (index, buffer, len(data)))
+        raise DamagedError("tensor %d has buffer %d of %d" % (index, buffer, len(data)))
     return Tensor(index, table.text(3), schema.type_name(table.number(1, "b")), table.numbers(0, "i"), scales, zero_points, data[buffer],
                   table.place(1))
 
@@ -73,26 +106,27 @@ def _tensor(index, table, data):
 def _operator(index, table, codes):
     code = table.number(0, "I")
     if code >= len(codes):
-        raise Damaged("operator %d has code %d of %d" % (index, code, len(codes)))
+        raise DamagedError("operator %d has code %d of %d" % (index, code, len(codes)))
     op, custom = codes[code]
     return Operator(index, op, custom, table.numbers(1, "i"), table.numbers(2, "i"), table.bytes(5), table.span(5, 1)[0])
 
 
 def _check_limits(model):
     if max(len(model.inputs), len(model.outputs)) > _MOST_INTERFACES:
-        raise Damaged("%d inputs and %d outputs" % (len(model.inputs), len(model.outputs)))
+        raise DamagedError("%d inputs and %d outputs" % (len(model.inputs), len(model.outputs)))
     for tensor in model.tensors:
         if len(tensor.shape) > _MOST_DIMENSIONS or len(tensor.name) > _LONGEST_NAME:
-            raise Damaged("tensor %d has %d dimensions and a name of %d characters" % (tensor.index, len(tensor.shape), len(tensor.name)))
+            raise DamagedError("tensor %d has %d dimensions and a name of %d characters" % (
+                tensor.index, len(tensor.shape), len(tensor.name)))
     for operator in model.operators:
         if len(operator.op) > _LONGEST_NAME:
-            raise Damaged("operator %d has a name of %d characters" % (operator.index, len(operator.op)))
+            raise DamagedError("operator %d has a name of %d characters" % (operator.index, len(operator.op)))
 
 
 def _check_indices(model):
     count = len(model.tensors)
     for operator in model.operators:
         if any(not -1 <= index < count for index in operator.inputs) or any(not 0 <= index < count for index in operator.outputs):
-            raise Damaged("operator %d names a tensor that does not exist" % operator.index)
+            raise DamagedError("operator %d names a tensor that does not exist" % operator.index)
     if any(not 0 <= index < count for index in model.inputs + model.outputs):
-        raise Damaged("an input or output of the model does not exist")
+        raise DamagedError("an input or output of the model does not exist")

@@ -4,11 +4,11 @@ import math
 import shutil
 
 import importlib_metadata
+from toco import run_toco, toco_arguments
 
 from _runtime import StageError, atomic_write, run, write_json
 from _tflite.canonical import canonical_model
 from _tflite.lint import Expected, lint
-from toco import run_toco, toco_arguments
 
 
 def main(task):
@@ -36,7 +36,8 @@ def _check_request(graph, inference_type, dummy):
         if inference_type != "uint8":
             raise StageError("dummy ranges make no sense for a float model", "convert.dummy_ranges", "none", dummy, "remove dummy_ranges")
         if not (all(math.isfinite(value) for value in dummy) and dummy[0] <= 0 <= dummy[1] and dummy[0] < dummy[1]):
-            raise StageError("the dummy range is not one", "convert.dummy_ranges", "[min, max] with min <= 0 <= max and min < max", dummy, "try [0, 6]")
+            raise StageError("the dummy range is not one", "convert.dummy_ranges", "[min, max] with min <= 0 <= max and min < max", dummy,
+                             "try [0, 6]")
     elif inference_type == "uint8" and not graph["quantized"]:
         raise StageError("the graph was not trained for quantization, so a uint8 model cannot be made of it", "fake_quant_audit.json",
                          "a checkpoint trained with graph_rewriter in pipeline.config", "no graph_rewriter",
@@ -50,7 +51,9 @@ def _expected(graph, inference_type):
 
 def _about(graph, inference_type, dummy):
     """The fields of lint.json that a runtime needs and the flatbuffer does not say."""
-    reason = None if dummy is None else "it has dummy ranges %s: tensors without a range from training were given this one" % json.dumps(dummy)
+    reason = None
+    if dummy is not None:
+        reason = "it has dummy ranges %s: tensors without a range from training were given this one" % json.dumps(dummy)
     return {"schema": 1, "inference_type": inference_type, "mean": graph["input"]["mean"], "std": graph["input"]["std"],
             "input_size": graph["input_size"], "decode": graph["decode"], "usable": dummy is None, "unusable_because": reason}
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from _runtime import Interrupted, StageError
@@ -71,24 +72,25 @@ def _run(command, folder, seconds):
 
 
 def _kill(process):
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.communicate()
 
 
 def _failure(code, log):
     match = _NO_RANGE.search(log)
     if match:
-        return StageError("a tensor of the graph has no range for uint8", "%s, read by %s that makes %s" % match.group("array", "op", "output"),
+        return StageError("a tensor of the graph has no range for uint8",
+                          "%s, read by %s that makes %s" % match.group("array", "op", "output"),
                           "a fake-quantization node behind each layer", "TOCO: lacking min/max data",
-                          "train with quantization (graph_rewriter), and look up this layer in fake_quant_audit.json; a float model needs none")
+                          "train with quantization (graph_rewriter), and look up this layer in fake_quant_audit.json; "
+                          "a float model needs no ranges")
     fatal = _FATAL.search(log)
     unknown = sorted(set(_UNKNOWN.findall(log)))
     remedy = "it does not know %s: use another feature extractor or box predictor" % ", ".join(unknown) if unknown else (
         "read the stage's log; most often the graph has an operator or a range that TOCO cannot take")
-    return StageError("TOCO failed", "tflite_convert, exit status %d" % code, "a model", fatal.group("text")[:500] if fatal else _tail(log), remedy)
+    return StageError("TOCO failed", "tflite_convert, exit status %d" % code, "a model",
+                      fatal.group("text")[:500] if fatal else _tail(log), remedy)
 
 
 def _tail(log):

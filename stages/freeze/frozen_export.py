@@ -18,15 +18,16 @@ def check_exportable(config):
         raise StageError("only SSD models can be exported for TensorFlow Lite", "pipeline.config: model", "ssd", kind, "train an SSD")
     resizer = config.model.ssd.image_resizer.WhichOneof("image_resizer_oneof")
     if resizer != "fixed_shape_resizer":
-        raise StageError("a TensorFlow Lite detector needs a fixed input size", "pipeline.config: model.ssd.image_resizer", "fixed_shape_resizer",
-                         resizer, "train with a fixed_shape_resizer")
+        raise StageError("a TensorFlow Lite detector needs a fixed input size", "pipeline.config: model.ssd.image_resizer",
+                         "fixed_shape_resizer", resizer, "train with a fixed_shape_resizer")
     if config.model.ssd.image_resizer.fixed_shape_resizer.convert_to_grayscale:
-        raise StageError("grey models are not supported", "pipeline.config: model.ssd.image_resizer.fixed_shape_resizer.convert_to_grayscale", "false",
-                         "true", "train on three channels")
+        raise StageError("grey models are not supported",
+                         "pipeline.config: model.ssd.image_resizer.fixed_shape_resizer.convert_to_grayscale", "false", "true",
+                         "train on three channels")
     coder = config.model.ssd.box_coder.WhichOneof("box_coder_oneof")
     if coder != "faster_rcnn_box_coder":
-        raise StageError("the post-process decodes one box coding only", "pipeline.config: model.ssd.box_coder", "faster_rcnn_box_coder", coder,
-                         "train with a faster_rcnn_box_coder")
+        raise StageError("the post-process decodes one box coding only", "pipeline.config: model.ssd.box_coder", "faster_rcnn_box_coder",
+                         coder, "train with a faster_rcnn_box_coder")
 
 
 def export_tflite(config, prefix, scratch, params):
@@ -65,7 +66,8 @@ def open_checkpoint(prefix):
     try:
         return tf.train.load_checkpoint(prefix)
     except (tf.errors.OpError, ValueError) as error:
-        raise StageError("the checkpoint cannot be read", prefix, "a whole TensorFlow 1 checkpoint", _first_line(error), "train again, or restore its files")
+        raise StageError("the checkpoint cannot be read", prefix, "a whole TensorFlow 1 checkpoint", _first_line(error),
+                         "train again, or restore its files") from None
 
 
 @contextmanager
@@ -78,8 +80,8 @@ def _explained(prefix):
             raise _restore_error(graph, prefix, error) from None
         except ValueError as error:
             # What the API says of a config that it cannot build.
-            raise StageError("the Object Detection API cannot export this model", "pipeline.config", "a model that it builds", _first_line(error),
-                             "mend the config that the checkpoint was trained with") from None
+            raise StageError("the Object Detection API cannot export this model", "pipeline.config", "a model that it builds",
+                             _first_line(error), "mend the config that the checkpoint was trained with") from None
 
 
 def _restore_error(graph, prefix, error):

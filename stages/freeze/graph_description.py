@@ -24,7 +24,8 @@ def describe(config, params, classes, step, anchors):
     mean, std = quantized_normalization(trained_mean, trained_std)
     return {
         "schema": 1,
-        "input": {"name": INPUT, "shape": [1, *size, 3], "mean": mean, "std": std, "trained_mean": trained_mean, "trained_std": trained_std},
+        "input": {"name": INPUT, "shape": [1, *size, 3], "mean": mean, "std": std,
+                  "trained_mean": trained_mean, "trained_std": trained_std},
         "outputs": [POSTPROCESS + end for end in ("", ":1", ":2", ":3")] if params["postprocess"] else [BOXES, SCORES],
         "raw_outputs": {"boxes": BOXES, "scores": SCORES},
         "postprocess": params["postprocess"],

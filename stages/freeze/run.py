@@ -5,13 +5,13 @@ import shutil
 import importlib_metadata
 import numpy as np
 import tensorflow as tf
+from frozen_export import check_exportable, export_inference, export_tflite, open_checkpoint
+from graph_description import BOXES, SCORES, describe
 
 from _runtime import StageError, atomic_write, run, write_json
 from _tf1.config_text import read_config
 from _tf1.graph import GraphIndex, write_message
 from _tf1.graph_audit import as_json, audit, require_quantized
-from frozen_export import check_exportable, export_inference, export_tflite, open_checkpoint
-from graph_description import BOXES, SCORES, describe
 
 
 def main(task):
@@ -44,8 +44,9 @@ def _classes(about, count):
         raise StageError("the checkpoint does not say what its classes are called", "checkpoint.json: classes", "%d names" % count, classes,
                          "train it with this version, or add the label map's names to checkpoint.json")
     if len(classes) != count:
-        raise StageError("the checkpoint's classes do not fit its config", "checkpoint.json: classes", "%d names (model.ssd.num_classes)" % count,
-                         "%d: %s" % (len(classes), ", ".join(classes[:5])), "train again with the label map of the data")
+        raise StageError("the checkpoint's classes do not fit its config", "checkpoint.json: classes",
+                         "%d names (model.ssd.num_classes)" % count, "%d: %s" % (len(classes), ", ".join(classes[:5])),
+                         "train again with the label map of the data")
     return list(classes)
 
 
@@ -53,8 +54,8 @@ def _step(prefix, about):
     """The global step stored in the checkpoint, which must be the one that checkpoint.json tells."""
     reader = open_checkpoint(prefix)
     if not reader.has_tensor("global_step"):
-        raise StageError("the checkpoint has no global step", prefix, "the variable global_step", "%d others" % len(reader.get_variable_to_shape_map()),
-                         "give a checkpoint that training wrote")
+        raise StageError("the checkpoint has no global step", prefix, "the variable global_step",
+                         "%d others" % len(reader.get_variable_to_shape_map()), "give a checkpoint that training wrote")
     step = int(reader.get_tensor("global_step"))
     if step != about["step"]:
         raise StageError("the checkpoint is of another step than it says", prefix, about["step"], step, "train again")
@@ -71,7 +72,8 @@ def _warn_of_delay(task, config, step):
 def _audit(task, graph, quantized):
     layers = audit(GraphIndex(graph, [BOXES, SCORES]))
     if not quantized:
-        task.warn("the checkpoint was not trained for quantization (its pipeline.config has no graph_rewriter): only a float model can be made of it")
+        task.warn("the checkpoint was not trained for quantization (its pipeline.config has no graph_rewriter): "
+                  "only a float model can be made of it")
         layers = [layer._replace(status="not quantized") for layer in layers]
     write_json(task.output / "fake_quant_audit.json", as_json(layers, quantized))
     if quantized:

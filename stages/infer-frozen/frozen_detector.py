@@ -21,6 +21,7 @@ class FrozenDetector:
         self._how = how
 
     def __call__(self, pixels):
+        """`Detections` of uint8 pixels [1, height, width, 3]."""
         run = _runner(self._path, self._input["name"], self._outputs)
         boxes, scores = run(normalize(pixels, self._input["mean"], self._input["std"]))
         return postprocess(boxes[0], scores[0], self._anchors, self._how)
@@ -60,5 +61,5 @@ def check_graph(path, graph, anchors):
         raise StageError("the frozen graph's input is not the one described", "%s: %s" % (path, described["name"]), described["shape"],
                          "it is not used by the outputs" if node is None else "%s %s" % (node.op, shape), "freeze it again")
     if anchors.shape != (graph["anchors"], 4) or anchors.dtype != np.float32:
-        raise StageError("the anchors are not the graph's", "anchors.npy", "float32 [%d, 4]" % graph["anchors"], "%s %s" % (anchors.dtype, list(anchors.shape)),
-                         "freeze it again")
+        raise StageError("the anchors are not the graph's", "anchors.npy", "float32 [%d, 4]" % graph["anchors"],
+                         "%s %s" % (anchors.dtype, list(anchors.shape)), "freeze it again")

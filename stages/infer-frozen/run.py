@@ -1,12 +1,12 @@
 """Run the frozen graph on a split of the dataset."""
 import importlib_metadata
 import numpy as np
+from frozen_detector import FrozenDetector, check_graph
 
 from _detection.dataset import load
 from _detection.inference import check_classes, run_detector
 from _detection.postprocess import attributes
 from _runtime import run, sha256_file
-from frozen_detector import FrozenDetector, check_graph
 
 
 def main(task):

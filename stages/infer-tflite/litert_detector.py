@@ -22,6 +22,7 @@ class LiteRtDetector:
         self._how = how
 
     def __call__(self, pixels):
+        """`Detections` of uint8 pixels [1, height, width, 3]."""
         interpreter = _interpreter(self._path)
         source = interpreter.get_input_details()[0]
         interpreter.set_tensor(source["index"], pixels if source["dtype"] == np.uint8 else normalize(pixels, self._mean, self._std))
@@ -35,14 +36,15 @@ class LiteRtDetector:
         """The operator's own detections. Its count is one of boxes, each with as many classes as the fast NMS keeps."""
         each = 1 if self._how.use_regular_nms else min(self._how.max_classes_per_detection, self._how.num_classes)
         number = float(count[0]) * each
-        if not 0 <= number <= scores.shape[1] or number != int(number):
-            raise StageError("the post-process operator counts wrongly", POSTPROCESS, "0 to %d detections" % scores.shape[1], number, "convert it again")
+        if not 0 <= number <= scores.shape[1] or not number.is_integer():
+            raise StageError("the post-process operator counts wrongly", POSTPROCESS, "0 to %d detections" % scores.shape[1], number,
+                             "convert it again")
         number = int(number)
         found = Detections(boxes[0, :number], classes[0, :number].astype(np.int64), scores[0, :number])
         if not (np.isfinite(found.boxes).all() and np.isfinite(found.scores).all() and np.isfinite(classes).all()):
-            raise StageError("the model puts out values that are not finite", POSTPROCESS, "finite boxes, classes and scores", "NaN or infinity",
-                             "the weights are damaged or training diverged: look at its loss")
-        if number and not (0 <= found.classes.min() and found.classes.max() < self._how.num_classes):
+            raise StageError("the model puts out values that are not finite", POSTPROCESS, "finite boxes, classes and scores",
+                             "NaN or infinity", "the weights are damaged or training diverged: look at its loss")
+        if number and (found.classes.min() < 0 or found.classes.max() >= self._how.num_classes):
             raise StageError("the model puts out a class that it does not have", POSTPROCESS, "0 to %d" % (self._how.num_classes - 1),
                              "%d to %d" % (found.classes.min(), found.classes.max()), "give the labels of this model")
         return found
@@ -71,7 +73,8 @@ def check_model(path, lint, where="model.tflite"):
         interpreter = Interpreter(model_path=str(path), num_threads=1)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        raise StageError("LiteRT cannot load the model", where, "a model that it runs", str(error).strip().splitlines()[0], "convert it again") from None
+        raise StageError("LiteRT cannot load the model", where, "a model that it runs", str(error).strip().splitlines()[0],
+                         "convert it again") from None
     _check_input(interpreter.get_input_details(), lint, where)
     _check_outputs([output["name"] for output in interpreter.get_output_details()], lint, where)
 
@@ -83,13 +86,14 @@ def _check_input(inputs, lint, where):
         raise StageError("the model has not one input", where, 1, len(inputs), "give a detector of images")
     found = inputs[0]
     if found["dtype"] != kind or found["shape"].tolist() != expected:
-        raise StageError("the model's input is not the one described", "%s, input %s" % (where, found["name"]), "%s %s" % (np.dtype(kind).name, expected),
-                         "%s %s" % (np.dtype(found["dtype"]).name, found["shape"].tolist()), "convert it again")
+        raise StageError("the model's input is not the one described", "%s, input %s" % (where, found["name"]),
+                         "%s %s" % (np.dtype(kind).name, expected), "%s %s" % (np.dtype(found["dtype"]).name, found["shape"].tolist()),
+                         "convert it again")
 
 
 def _check_outputs(names, lint, where):
     operator = lint["postprocess"] is not None
     expected = [POSTPROCESS + end for end in ("", ":1", ":2", ":3")] if operator else [BOXES, SCORES]
     if names != expected:
-        raise StageError("the model's outputs are not a detector's, or in another order", where, ", ".join(expected), ", ".join(names) or "none",
-                         "convert the graph again")
+        raise StageError("the model's outputs are not a detector's, or in another order", where, ", ".join(expected),
+                         ", ".join(names) or "none", "convert the graph again")

@@ -2,12 +2,12 @@
 from importlib.metadata import version
 
 import numpy as np
+from litert_detector import LiteRtDetector, check_model
 
 from _detection.dataset import load
 from _detection.inference import check_classes, run_detector
 from _detection.postprocess import attributes
 from _runtime import StageError, run, sha256_file
-from litert_detector import LiteRtDetector, check_model
 
 
 def main(task):
@@ -17,7 +17,8 @@ def main(task):
     source = task.input("model")
     lint = source.json("lint.json")
     if not lint["usable"]:
-        raise StageError("the model is marked as not for use", "lint.json", "usable: true", lint["unusable_because"], "convert without dummy_ranges")
+        raise StageError("the model is marked as not for use", "lint.json", "usable: true", lint["unusable_because"],
+                         "convert without dummy_ranges")
     dataset = load(task.input("dataset").path)
     check_classes(source.json("labels.json")["classes"], dataset.classes, "labels.json")
     path = source.path / "model.tflite"
