@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,19 +22,21 @@ MOST_VALUES = 200_000  # with aliases a small file can describe an endless docum
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe YAML with the scalars of YAML 1.2: `no` is a string, `1e-3` a number."""
+    """Reads nodes and resolves their tags; `_Builder` makes the values."""
 
 
-_Loader.yaml_implicit_resolvers = {
-    first: [pair for pair in pairs if pair[0] not in {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp"}]
-    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"),
-    list("-+0123456789."),
-)
+# The core schema of YAML 1.2 (https://yaml.org/spec/1.2.2, 10.3.2), so that `no` and `12:30` are strings and `1e-3` is a number;
+# with the merge key of YAML 1.1.
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _form, _first in (
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    ("int", r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$", list("-+0123456789")),
+    ("float", r"^[-+]?(?:(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))$", list("-+0123456789.")),
+    ("float", r"^\.(?:nan|NaN|NAN)$", ["."]),
+    ("merge", r"^<<$", ["<"]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_form), _first)
 
 
 @dataclass(frozen=True)
@@ -82,23 +85,24 @@ def load_yaml(path: Path) -> Document:
 
 
 def parse_yaml(text: str, path: Path) -> Document:
-    """Parse YAML text; `path` is used for messages. Raises as `load_yaml`."""
-    loader = _Loader(text)
+    """Parse YAML text into what JSON can say; `path` is used for messages. Raises as `load_yaml`."""
+    builder = _Builder(path)
     try:
-        node = loader.get_single_node()
-        lines: dict[Location, int] = {}
-        if node is not None:
-            _index(node, (), lines, path, [])
-        data = None if node is None else loader.construct_document(node)
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+        finally:
+            loader.dispose()
+        data = None if node is None else builder.value(node, ())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         raise RequestError(f"not valid YAML: {error.problem or error.context}", where=f"{display(path)}:{line}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RequestError(f"not valid YAML: {type(error).__name__}: {error}", where=display(path)) from None
-    finally:
-        loader.dispose()
-    return Document(path, data, lines)
+    except RecursionError:
+        raise RequestError("not valid YAML: values within values, too deep", where=display(path)) from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise RequestError(f"not valid YAML: {error}", where=display(path)) from None
+    return Document(path, data, builder.lines)
 
 
 def parse_value(text: str) -> Any:
@@ -106,31 +110,86 @@ def parse_value(text: str) -> Any:
     return parse_yaml(text, Path("--set")).data
 
 
-def _index(node: yaml.Node, location: Location, lines: dict[Location, int], path: Path, above: list[yaml.Node]) -> None:
-    if any(node is outer for outer in above):
-        raise RequestError("an alias refers to what contains it", where=f"{display(path)}:{node.start_mark.line + 1}")
-    if len(lines) > MOST_VALUES:
-        raise RequestError("the document describes too many values", where=display(path), expected=f"at most {MOST_VALUES}")
-    above.append(node)
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
+class _Builder:
+    """Makes plain values of YAML nodes, and notes the line of each; whatever JSON cannot say is refused with its line."""
+
+    def __init__(self, path: Path) -> None:
+        self.lines: dict[Location, int] = {}
+        self._path = path
+        self._above: list[yaml.Node] = []
+        self._made = 0
+
+    def value(self, node: yaml.Node, location: Location) -> Any:
+        """The value of a node that stands at `location`."""
+        if any(node is outer for outer in self._above):
+            raise self._wrong(node, "an alias refers to what contains it")
+        self._made += 1
+        if self._made > MOST_VALUES:
+            raise RequestError("the document describes too many values", where=display(self._path), expected=f"at most {MOST_VALUES}")
+        self._above.append(node)
+        tag = node.tag.removeprefix("tag:yaml.org,2002:")
+        value: Any
+        if isinstance(node, yaml.MappingNode) and tag == "map":
+            value = self._mapping(node, location)
+        elif isinstance(node, yaml.SequenceNode) and tag == "seq":
+            value = []
+            for number, item in enumerate(node.value):
+                here = (*location, number)
+                self.lines[here] = item.start_mark.line + 1
+                value.append(self.value(item, here))
+        elif isinstance(node, yaml.ScalarNode):
+            value = self._scalar(node, tag)
+        else:
+            raise self._wrong(node, f"the tag {node.tag!r} is not accepted")
+        self._above.pop()
+        return value
+
+    def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        first: dict[str, int] = {}
+        merged: list[yaml.Node] = []
+        for key, item in node.value:
+            line = key.start_mark.line + 1
+            if key.tag == "tag:yaml.org,2002:merge":
+                merged += item.value if isinstance(item, yaml.SequenceNode) else [item]
+                continue
             if not isinstance(key, yaml.ScalarNode):
-                raise RequestError("a key must be a plain word", where=f"{display(path)}:{key.start_mark.line + 1}")
+                raise self._wrong(key, "a key must be a plain word")
+            if key.value in values:
+                raise self._wrong(key, f"the key {key.value!r} is given twice", found=f"first on line {first[key.value]}")
+            first[key.value] = line
             here = (*location, key.value)
-            if here in lines:
-                raise RequestError(
-                    f"the key {key.value!r} is given twice",
-                    where=f"{display(path)}:{key.start_mark.line + 1}",
-                    found=f"first on line {lines[here]}",
-                )
-            lines[here] = key.start_mark.line + 1
-            _index(value, here, lines, path, above)
-    elif isinstance(node, yaml.SequenceNode):
-        for number, item in enumerate(node.value):
-            here = (*location, number)
-            lines[here] = item.start_mark.line + 1
-            _index(item, here, lines, path, above)
-    above.pop()
+            self.lines[here] = line
+            values[key.value] = self.value(item, here)
+        for base in merged:
+            if not isinstance(base, yaml.MappingNode):
+                raise self._wrong(base, "`<<` takes a mapping, or a list of them")
+            for name, value in self.value(base, location).items():
+                values.setdefault(name, value)
+        return values
+
+    def _scalar(self, node: yaml.ScalarNode, tag: str) -> Any:
+        text: str = node.value
+        try:
+            if tag in ("str", "merge"):
+                return text
+            if tag == "null":
+                return None
+            if tag == "bool":
+                return {"true": True, "false": False}[text.lower()]
+            if tag == "int":
+                return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
+            if tag == "float":
+                number = float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+                if math.isfinite(number):
+                    return number
+                raise self._wrong(node, "a number must be finite", found=shorten(text))
+        except (KeyError, ValueError):
+            raise self._wrong(node, f"not a value of the type {tag!r}", found=shorten(text)) from None
+        raise self._wrong(node, f"the tag {node.tag!r} is not accepted")
+
+    def _wrong(self, node: yaml.Node, what: str, found: str | None = None) -> RequestError:
+        return RequestError(what, where=f"{display(self._path)}:{node.start_mark.line + 1}", found=found)
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
@@ -174,7 +233,7 @@ def check(document: Document, schema: Mapping[str, Any], location: Location = ()
         f"{place[-1] if place else 'the document'!s}: {_wish(error.validator)}",
         where=document.where(place),
         expected=_expected(error.validator, error.validator_value),
-        found=_shorten(error.instance),
+        found=shorten(error.instance),
     )
 
 
@@ -197,6 +256,7 @@ def _expected(validator: str, wanted: Any) -> str:
     return f"{validator} {wanted}"
 
 
-def _shorten(value: Any) -> str:
+def shorten(value: Any) -> str:
+    """A value and its type, cut where it is long."""
     text = repr(value)
     return f"{text if len(text) <= 200 else text[:200] + '…'} ({type(value).__name__})"
