@@ -81,7 +81,7 @@ def export(task, plan, folder, history, config):
     warm = history.warm_start
     # Part of the artifact's digest: nothing that differs from run to run belongs here.
     write_json(task.output / "checkpoint.json", {
-        "schema": 1, "step": step, "prefix": "model.ckpt-%d" % step,
+        "schema": 1, "step": step, "prefix": "model.ckpt-%d" % step, "classes": task.input("config").json("config.json")["classes"],
         "selected_by": "highest mAP@0.5 among the evaluations after quantization began" if best else "last",
         "evaluations": history.evaluations, "num_steps": plan.num_steps, "quantization_delay": plan.delay, "deterministic": plan.deterministic,
         "seed": task.params["seed"], "intra_op_threads": task.params["intra_op_threads"],
