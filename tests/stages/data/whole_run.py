@@ -9,6 +9,9 @@ from stage_helpers import artifact
 from synthetic import image, obj, write
 
 CLASSES = ["circle", "square"]
+MODEL = b"\x1c\0\0\0TFL3" + bytes(12000)
+DECODE = {"max_detections": 100, "max_classes_per_detection": 1, "detections_per_class": 100, "use_regular_nms": False, "nms_score_threshold": 1e-8,
+          "nms_iou_threshold": 0.6, "num_classes": 2, "y_scale": 10.0, "x_scale": 10.0, "h_scale": 5.0, "w_scale": 5.0}
 STAGES = {  # name: (stage, kind, image, seconds, inputs)
     "ingest": ("ingest", "dataset", "data", 0.9, {}),
     "records": ("records", "records", "data", 0.7, {"dataset": ["ingest"]}),
@@ -129,35 +132,36 @@ def training_artifacts(root, steps=700, delay=300):
                                                "evaluations": history["evaluations"], "quantization_delay": delay, "num_steps": steps})
 
 
-def model_artifacts(root, usable=True):
+def model_artifacts(root, classes=CLASSES, usable=True):
     """frozen-graph and tflite, without weights."""
     layers = [{"name": "FeatureExtractor/MobilenetV2/Conv%s" % name, "op": op, "weights": "w", "weights_range": [-1.5, 1.25], "output": "o",
                "range": [0.0, 6.0], "status": "ok"} for name, op in [("/Conv2D", "Conv2D"), ("_1/depthwise", "DepthwiseConv2dNative"), ("_2/Conv2D", "Conv2D")]]
     layers.append({"name": "concat", "op": "ConcatV2", "weights": None, "weights_range": None, "output": None, "range": [-6, 6], "status": "from inputs"})
     write(root / "freeze" / "fake_quant_audit.json", {"schema": 1, "quantized": True, "layers": layers, "missing": 0})
     write(root / "freeze" / "graph.json", {"schema": 1, "input": {"name": "normalized_input_image_tensor"}, "outputs": [], "postprocess": True,
-                                           "input_size": [160, 160], "classes": CLASSES})
+                                           "input_size": [160, 160], "classes": classes})
     write(root / "freeze" / "pipeline.config", "model { ssd { num_classes: 2 } }\n" * 5)
     tensor = {"name": "normalized_input_image_tensor", "shape": [1, 160, 160, 3], "type": "uint8", "scale": 0.0078125, "zero_point": 128}
     output = {"name": "TFLite_Detection_PostProcess", "shape": [], "type": "float32", "scale": None, "zero_point": None}
     write(root / "convert" / "lint.json", {
         "schema": 1, "operators": [{"op": "CONV_2D", "count": 35, "custom": False}, {"op": "TFLite_Detection_PostProcess", "count": 1, "custom": True}],
-        "tensors": {"float32": 4, "int32": 40, "uint8": 110}, "inputs": [tensor], "outputs": [output], "usable": usable, "bytes": 640952,
-        "postprocess": {"max_detections": 100, "nms_iou_threshold": 0.6}})
-    write(root / "convert" / "labels.json", {"schema": 1, "classes": CLASSES})
-    (root / "convert" / "model.tflite").write_bytes(b"\x1c\0\0\0TFL3" + bytes(12000))
+        "tensors": {"float32": 4, "int32": 40, "uint8": 110}, "inputs": [tensor], "outputs": [output], "bytes": 640952, "postprocess": DECODE, "usable": usable,
+        "unusable_because": None if usable else "it has dummy ranges [0, 6]", "inference_type": "uint8", "input_size": [160, 160], "mean": 128, "std": 128,
+        "decode": {**DECODE, "num_classes": len(classes)}})
+    write(root / "convert" / "labels.json", {"schema": 1, "classes": classes})
+    (root / "convert" / "model.tflite").write_bytes(MODEL)
 
 
 def metrics(classes=CLASSES, gate=0.02):
     """metrics.json as evaluate writes it."""
-    def model(value, kind):
+    def model(value, kind, sha):
         names = ("map75", "map_small", "map_medium", "ar1", "ar10", "ar100")
         per_class = [{"class": name, "ap": value - 0.3, "ap50": value, "ar100": value, "objects": 5, "detections": 7} for name in classes]
-        return {"model": {"kind": kind, "runtime": "ai-edge-litert", "version": "2.3.0", "sha256": digest(kind)}, "detections": 14, "map": value - 0.3,
+        return {"model": {"kind": kind, "runtime": "ai-edge-litert", "version": "2.3.0", "sha256": sha}, "detections": 14, "map": value - 0.3,
                 "map50": value, "map_large": None, **dict.fromkeys(names, value - 0.1), "per_class": per_class}
     return {"schema": 1, "split": "val", "images": 5, "objects": 5 * len(classes), "crowd_regions": 0, "difficult": 0, "per_class": {},
             "per_size": {}, "order": ["infer-frozen", "infer-tflite"],
-            "models": {"infer-frozen": model(0.9406, "frozen-graph"), "infer-tflite": model(0.9387, "tflite")},
+            "models": {"infer-frozen": model(0.9406, "frozen-graph", digest("graph")), "infer-tflite": model(0.9387, "tflite", hashlib.sha256(MODEL).hexdigest())},
             "differences": [{"model": "infer-tflite", "against": "infer-frozen", "map": -0.0019, "map50": -0.0019}],
             "gates": [{"name": "max_loss", "model": "infer-tflite", "limit": gate, "value": 0.0019, "passed": True}]}
 
@@ -168,7 +172,7 @@ def whole_run(root, classes=CLASSES, usable=True):
     shown = [each for each in images if each["split"] == "val"]
     write(root / "records" / "records.json", {"schema": 1, "classes": classes, "splits": {}})
     training_artifacts(root)
-    model_artifacts(root, usable)
+    model_artifacts(root, classes, usable)
     detections_artifact(root / "infer-frozen", shown, noisy(shown, classes, 3, 0.1), "frozen-graph")
     detections_artifact(root / "infer-tflite", shown, noisy(shown, classes, 4, 0.3), "tflite")
     write(root / "evaluate" / "metrics.json", metrics(classes))

@@ -1,0 +1,202 @@
+"""The package holds what the device needs, says truly what it is, and is not made of anything that would not work there."""
+import ast
+import hashlib
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from synthetic import write
+from whole_run import MODEL, manifest, metrics, read, whole_run
+
+FILES = ["LICENSES.md", "README.md", "SHA256SUMS", "detect.py", "inputs.json", "label_map.pbtxt", "labels.txt", "model.json", "model.tflite",
+         "pipeline.config"]
+
+
+@pytest.fixture
+def package(run_stage, tmp_path):
+    """package(change=…) runs the stage on a whole synthetic run; `change(root)` may alter files before, or return entries to bind instead."""
+    def call(change=None, **kinds):
+        root = tmp_path / "run"
+        entries = whole_run(root, **kinds)
+        inputs = {"model": entries["convert"], "compiled": None, "graph": entries["freeze"], "dataset": entries["ingest"],
+                  "evaluation": entries["evaluate"]}
+        inputs.update((change and change(root)) or {})
+        return run_stage("package", {}, inputs)
+    return call
+
+
+def text(outcome, name):
+    assert outcome.code == 0, outcome.log
+    return (outcome.output / name).read_text(encoding="utf-8")
+
+
+def compiled(root, digest_of_model=None):
+    folder = root / "compile"
+    folder.mkdir()
+    (folder / "model_edgetpu.tflite").write_bytes(b"\x1c\0\0\0TFL3edgetpu-custom-op" + bytes(2000))
+    entry = manifest(folder, "compile")
+    if digest_of_model:
+        told = read(folder / "manifest.json")
+        told["inputs"]["model"] = {"name": "convert", "digest": digest_of_model}
+        write(folder / "manifest.json", told)
+    return {"compiled": entry}
+
+
+def test_the_package_holds_these_files(package):
+    outcome = package()
+    assert sorted(path.name for path in outcome.output.iterdir()) == FILES
+    assert (outcome.output / "model.tflite").read_bytes() == MODEL
+
+
+def test_a_compiled_model_is_taken_along(package):
+    outcome = package(lambda root: compiled(root, "d" * 64))
+    assert sorted(path.name for path in outcome.output.iterdir()) == sorted([*FILES, "model_edgetpu.tflite"])
+    assert "--edgetpu" in text(outcome, "README.md")
+    assert "edgetpu_compiler" in text(outcome, "LICENSES.md")
+    assert "model_edgetpu.tflite" in text(outcome, "SHA256SUMS")
+
+
+def test_labels_count_from_0_where_the_label_map_counts_from_1(package):
+    outcome = package(classes=["zebra", "ace", "King of ♥"])
+    assert text(outcome, "labels.txt") == "zebra\nace\nKing of ♥\n"
+    assert re.search(r"id: 1\s+name: 'zebra'", text(outcome, "label_map.pbtxt"))
+    assert json.loads(text(outcome, "model.json"))["classes"] == ["zebra", "ace", "King of ♥"]
+
+
+def test_the_checksums_are_those_of_all_files_and_sha256sum_accepts_them(package):
+    outcome = package()
+    lines = [line.split("  ") for line in text(outcome, "SHA256SUMS").splitlines()]
+    assert [name for _, name in lines] == sorted(set(FILES) - {"SHA256SUMS"})
+    assert all(hashlib.sha256((outcome.output / name).read_bytes()).hexdigest() == digest for digest, name in lines)
+    subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=outcome.output, check=True, stdout=subprocess.DEVNULL)
+
+
+def test_inputs_tell_what_decided_every_stage(package):
+    stages = json.loads(text(package(), "inputs.json"))["stages"]
+    assert list(stages) == sorted(["configure", "convert", "evaluate", "freeze", "infer-frozen", "infer-tflite", "ingest", "records", "train"])
+    assert all(re.fullmatch("[0-9a-f]{64}", entry["key"]) and re.fullmatch("[0-9a-f]{64}", entry["image"]) for entry in stages.values())
+    assert all(set(entry) == {"stage", "key", "digest", "image", "params", "inputs"} for entry in stages.values())
+    assert stages["ingest"]["params"] == {"path": {"sha256": stages["ingest"]["params"]["path"]["sha256"]}}
+    assert stages["evaluate"]["inputs"] == {"dataset": ["ingest"], "detections": ["infer-frozen", "infer-tflite"]}
+    assert {name for name, entry in stages.items() if entry["digest"]} == {"convert", "evaluate", "freeze", "infer-frozen", "infer-tflite", "ingest", "train"}
+
+
+def test_the_package_holds_no_path_of_this_machine_and_no_time(package, tmp_path):
+    outcome = package()
+    everything = b"".join(path.read_bytes() for path in outcome.output.iterdir())
+    assert str(tmp_path).encode() not in everything
+    assert b"2026" not in everything
+    assert b'"seconds' not in everything
+
+
+def test_the_same_inputs_give_the_same_bytes(package):
+    first, second = package(), package()
+    assert all((first.output / name).read_bytes() == (second.output / name).read_bytes() for name in FILES)
+
+
+def test_the_readme_tells_the_evaluations_numbers(package):
+    readme = text(package(), "README.md")
+    assert "| infer-frozen | 0.941 | 0.641 | 0.841 | 0.841 |" in readme
+    assert "| infer-tflite | 0.939 | 0.639 | 0.839 | 0.839 |" in readme
+    assert "| square | 5 | 0.939 | 0.639 |" in readme
+    assert "split `val`: 5 images, 10 objects. `infer-tflite` is this model." in readme
+    assert "uint8, input 160 × 160 pixels (RGB), 2 classes" in readme
+
+
+def test_without_an_evaluation_the_readme_says_so(package):
+    readme = text(package(lambda _: {"evaluation": None}), "README.md")
+    assert "It was not evaluated." in readme
+    assert "mAP" not in readme
+
+
+def test_a_class_name_cannot_break_the_readmes_table(package):
+    assert "| a\\|b\\*c\\* | 5 |" in text(package(classes=["a|b*c*"]), "README.md")
+
+
+def test_the_readme_lists_every_file(package):
+    readme = text(package(lambda root: compiled(root, "d" * 64)), "README.md")
+    listed = re.findall(r"^\| `([^`]+)` \|", readme, re.MULTILINE)
+    assert sorted(listed) == sorted({*FILES, "model_edgetpu.tflite"} - {"README.md"})
+
+
+def test_a_model_with_raw_outputs_brings_its_anchors(package):
+    def raw(root):
+        lint = read(root / "convert" / "lint.json")
+        write(root / "convert" / "lint.json", {**lint, "postprocess": None})
+        (root / "convert" / "anchors.npy").write_bytes(b"\x93NUMPY" + bytes(200))
+    outcome = package(raw)
+    assert (outcome.output / "anchors.npy").is_file()
+    assert json.loads(text(outcome, "model.json"))["postprocess"] is False
+
+
+def test_a_warm_start_is_told_among_the_licences(package):
+    def warm(root):
+        told = read(root / "convert" / "manifest.json")
+        told["lineage"]["train"]["params"] = {"warm_start": {"sha256": "0" * 64}}
+        write(root / "convert" / "manifest.json", told)
+        for name in ("freeze", "evaluate"):
+            other = read(root / name / "manifest.json")
+            other["lineage"]["train"] = told["lineage"]["train"]
+            write(root / name / "manifest.json", other)
+    assert "warm_start" in text(package(warm), "LICENSES.md")
+    assert "warm_start" not in text(package(), "LICENSES.md")
+
+
+def unusable(root):
+    lint = read(root / "convert" / "lint.json")
+    write(root / "convert" / "lint.json", {**lint, "usable": False, "unusable_because": "it has dummy ranges [0, 6]"})
+
+
+def other_labels(root):
+    write(root / "convert" / "labels.json", {"schema": 1, "classes": ["square", "circle"]})
+
+
+def other_graph(root):
+    write(root / "freeze" / "graph.json", {**read(root / "freeze" / "graph.json"), "classes": ["circle"]})
+
+
+def other_label_map(root):
+    write(root / "ingest" / "label_map.pbtxt", "item { id: 1 name: 'square' } item { id: 2 name: 'circle' }")
+
+
+def other_evaluation(root):
+    report = metrics()
+    report["models"]["infer-tflite"]["model"]["sha256"] = "0" * 64
+    write(root / "evaluate" / "metrics.json", report)
+
+
+@pytest.mark.parametrize(("change", "what", "found"), [
+    (unusable, "the model is marked as not for use, so no package is made of it", "it has dummy ranges [0, 6]"),
+    (other_labels, "the model and the dataset do not have the same classes in the same order", "square, circle"),
+    (other_graph, "the model and the dataset do not have the same classes in the same order", "circle"),
+    (other_label_map, "the model and the dataset do not have the same classes in the same order", "circle, square"),
+    (other_evaluation, "the evaluation is of another model", "infer-tflite: " + "0" * 64),
+    (lambda root: compiled(root, "e" * 64), "the compiled model was made from another model", "e" * 64),
+])
+def test_what_would_not_work_is_refused(package, change, what, found):
+    outcome = package(change)
+    assert outcome.code == 1
+    assert outcome.error["what"] == what
+    assert found in outcome.error["found"]
+    assert outcome.error["remedy"]
+    assert not (outcome.output / "SHA256SUMS").exists()
+
+
+def test_a_class_name_of_two_lines_is_refused(package):
+    def change(root):
+        name = "two\u2028lines"
+        write(root / "ingest" / "label_map.pbtxt", "item { id: 1 name: '%s' }" % name)
+        write(root / "convert" / "labels.json", {"schema": 1, "classes": [name]})
+        write(root / "freeze" / "graph.json", {**read(root / "freeze" / "graph.json"), "classes": [name]})
+    assert package(change).error["what"] == "a class name cannot be written as one line of labels.txt"
+
+
+def test_detect_needs_only_litert_numpy_and_pillow_and_python_3_7(package):
+    source = text(package(), "detect.py")
+    tree = ast.parse(source, feature_version=(3, 7))
+    imported = {(alias.name if isinstance(node, ast.Import) else node.module).split(".")[0]
+                for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names}
+    assert imported - set(sys.stdlib_module_names) == {"numpy", "PIL", "ai_edge_litert", "tflite_runtime"}
+    assert not any(line.startswith("# HERE") for line in source.splitlines())
