@@ -20,10 +20,11 @@ def load(path):
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise StageError("the dataset cannot be read", file, "dataset.json of the stage ingest", str(error), "build the dataset again")
+        raise StageError("the dataset cannot be read", file, "dataset.json of the stage ingest", str(error),
+                         "build the dataset again") from None
     if not isinstance(value, dict) or value.get("schema") != SCHEMA or not {"classes", "images"} <= set(value):
-        raise StageError("the dataset has another schema", file, SCHEMA, value.get("schema") if isinstance(value, dict) else type(value).__name__,
-                         "build the dataset again")
+        found = value.get("schema") if isinstance(value, dict) else type(value).__name__
+        raise StageError("the dataset has another schema", file, SCHEMA, found, "build the dataset again")
     return Dataset(file.parent, value["classes"], value["images"])
 
 
@@ -40,8 +41,8 @@ class Dataset:
     def images(self, split=None):
         """The images (dicts as in dataset.json) of a split, or all, in order of id. Raises StageError for an unknown split."""
         if split is not None and split not in self.splits:
-            raise StageError("the dataset has no split %s" % split, self.folder / "dataset.json", "one of %s" % ", ".join(self.splits), split,
-                             "choose one of these splits, or make it in `ingest`")
+            raise StageError("the dataset has no split %s" % split, self.folder / "dataset.json", "one of %s" % ", ".join(self.splits),
+                             split, "choose one of these splits, or make it in `ingest`")
         return [image for image in self._images if split in (None, image["split"])]
 
     def path(self, image):
@@ -66,5 +67,6 @@ class Dataset:
                                     "bbox": [xmin, ymin, xmax - xmin, ymax - ymin], "area": (xmax - xmin) * (ymax - ymin),
                                     "iscrowd": int(item["crowd"] or item["group_of"]), "difficult": int(item["difficult"])})
         return {"info": {"description": "EdgeMill dataset"}, "licenses": [],
-                "images": [{"id": image["id"], "file_name": image["file"], "width": image["width"], "height": image["height"]} for image in images],
+                "images": [{"id": image["id"], "file_name": image["file"], "width": image["width"], "height": image["height"]}
+                           for image in images],
                 "annotations": annotations, "categories": [{"id": number, "name": name} for number, name in enumerate(self.classes, 1)]}

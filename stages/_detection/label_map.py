@@ -4,14 +4,10 @@ Ids are 1-based and without gaps here (0 is the background's), so that `classes[
 protobuf's text format: https://protobuf.dev/reference/protobuf/textformat-spec/
 """
 import re
-from collections import namedtuple
+from typing import NamedTuple, Optional
 
 from _runtime import StageError
 
-# id: int; name: str; display_name: str or None; line: of the item's `item`, from 1.
-Item = namedtuple("Item", "id name display_name line")
-
-_Token = namedtuple("_Token", "kind text line")
 _TOKEN = re.compile(r"""
     (?P<space>[ \t\r\n\f\v]+|\#[^\n]*)
   | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
@@ -23,6 +19,21 @@ _ESCAPE = re.compile(r"\\(?:([abfnrtv\\'\"?])|([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2}
 _INTEGER = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F]{1,16}|0[0-7]{0,21}|[1-9][0-9]{0,19})")
 _SIMPLE = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92, "'": 39, '"': 34, "?": 63}
 _DEEPEST = 20
+
+
+class Item(NamedTuple):
+    """An item of a label map."""
+
+    id: int
+    name: str
+    display_name: Optional[str]
+    line: int  # of its `item`, from 1
+
+
+class _Token(NamedTuple):
+    kind: str  # string, word, number, mark or end
+    text: str
+    line: int
 
 
 def format_label_map(classes):
@@ -37,12 +48,14 @@ def parse_label_map(text, where):
     """
     items = read_items(text, where)
     if not items:
-        raise StageError("the label map has no items", where, "item { id: 1 name: 'first class' } …", "none", "write one item for each class")
+        raise StageError("the label map has no items", where, "item { id: 1 name: 'first class' } …", "none",
+                         "write one item for each class")
     by_id, by_name = {}, {}
     for item in items:
         place = "%s:%d" % (where, item.line)
         if item.id < 1:
-            raise StageError("a label map id is below 1", place, "ids from 1 (0 stands for the background)", item.id, "number the items 1, 2, 3, …")
+            raise StageError("a label map id is below 1", place, "ids from 1 (0 stands for the background)", item.id,
+                             "number the items 1, 2, 3, …")
         for seen, value, what in ((by_id, item.id, "id"), (by_name, item.name, "name")):
             if value in seen:
                 raise StageError("two items of the label map have the same %s" % what, place, "each %s once" % what,
@@ -50,8 +63,8 @@ def parse_label_map(text, where):
             seen[value] = item
     missing = next((number for number in range(1, len(items) + 1) if number not in by_id), None)
     if missing is not None:
-        raise StageError("the label map's ids have a gap", where, "ids 1 to %d" % len(items), "no id %d; the highest is %d" % (missing, max(by_id)),
-                         "number the items 1, 2, 3, … without gaps")
+        raise StageError("the label map's ids have a gap", where, "ids 1 to %d" % len(items),
+                         "no id %d; the highest is %d" % (missing, max(by_id)), "number the items 1, 2, 3, … without gaps")
     return [by_id[number].name for number in sorted(by_id)]
 
 
@@ -75,10 +88,10 @@ def _item(reader, line):
             if name in fields:
                 raise StageError("an item of the label map gives its %s twice" % name, "%s:%d" % (reader.where, place), "once", value,
                                  "remove one")
-            kind = int if name == "id" else str
+            kind, expected, example = (int, "a whole number", "id: 1") if name == "id" else (str, "a quoted string", "%s: 'class'" % name)
             if type(value) is not kind:
-                raise StageError("the %s of a label map item has the wrong type" % name, "%s:%d" % (reader.where, place),
-                                 "a whole number" if kind is int else "a quoted string", value, "write %s" % ("id: 1" if kind is int else "name: 'class'"))
+                raise StageError("the %s of a label map item has the wrong type" % name, "%s:%d" % (reader.where, place), expected, value,
+                                 "write %s" % example)
             fields[name] = value
     for name in ("id", "name"):
         if fields.get(name) in (None, ""):
@@ -90,8 +103,8 @@ def _item(reader, line):
 def _fields(reader, depth):
     """(name, value, line) of each field of a message; value: int, float, str, _Word, or None for a message or list."""
     if depth > _DEEPEST:
-        raise StageError("the label map is nested too deep", "%s:%d" % (reader.where, reader.token.line), "at most %d levels" % _DEEPEST, None,
-                         "an item holds id and name")
+        raise StageError("the label map is nested too deep", "%s:%d" % (reader.where, reader.token.line),
+                         "at most %d levels" % _DEEPEST, None, "an item holds id and name")
     reader.accept(":")
     close = {"{": "}", "<": ">"}.get(reader.token.text if reader.token.kind == "mark" else None)
     if close is None:
@@ -128,6 +141,8 @@ def _message(reader, depth):
 
 class _Word(str):
     """An unquoted value, as of an enum: not what id, name or display_name may be."""
+
+    __slots__ = ()
 
 
 def _scalar(token, reader):

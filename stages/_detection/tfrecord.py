@@ -46,9 +46,9 @@ def _example_class():
     """The message class of tf.Example, from a description of the three .proto messages that it needs."""
     field = descriptor_pb2.FieldDescriptorProto
     proto = descriptor_pb2.FileDescriptorProto(name="edgemill/example.proto", package="edgemill", syntax="proto3")
-    for name, kind, packed in (("BytesList", field.TYPE_BYTES, False), ("FloatList", field.TYPE_FLOAT, True), ("Int64List", field.TYPE_INT64, True)):
+    for name, kind in (("BytesList", field.TYPE_BYTES), ("FloatList", field.TYPE_FLOAT), ("Int64List", field.TYPE_INT64)):
         values = proto.message_type.add(name=name).field.add(name="value", number=1, type=kind, label=field.LABEL_REPEATED)
-        if packed:
+        if kind != field.TYPE_BYTES:
             values.options.packed = True
     feature = proto.message_type.add(name="Feature")
     feature.oneof_decl.add(name="kind")
@@ -59,10 +59,11 @@ def _example_class():
     entry = features.nested_type.add(name="FeatureEntry")
     entry.options.map_entry = True
     entry.field.add(name="key", number=1, type=field.TYPE_STRING, label=field.LABEL_OPTIONAL)
-    entry.field.add(name="value", number=2, type=field.TYPE_MESSAGE, label=field.LABEL_OPTIONAL, type_name=".edgemill.Feature")
-    features.field.add(name="feature", number=1, type=field.TYPE_MESSAGE, label=field.LABEL_REPEATED, type_name=".edgemill.Features.FeatureEntry")
+    message = field.TYPE_MESSAGE
+    entry.field.add(name="value", number=2, type=message, label=field.LABEL_OPTIONAL, type_name=".edgemill.Feature")
+    features.field.add(name="feature", number=1, type=message, label=field.LABEL_REPEATED, type_name=".edgemill.Features.FeatureEntry")
     example = proto.message_type.add(name="Example")
-    example.field.add(name="features", number=1, type=field.TYPE_MESSAGE, label=field.LABEL_OPTIONAL, type_name=".edgemill.Features")
+    example.field.add(name="features", number=1, type=message, label=field.LABEL_OPTIONAL, type_name=".edgemill.Features")
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(proto.SerializeToString())
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("edgemill.Example"))

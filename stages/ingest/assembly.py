@@ -48,14 +48,16 @@ def make_drafts(annotations, checked, relative, audit):
             audit.bad("annotated-twice", annotation.file, "%s is annotated by %s already" % (name, before.file), annotation.line)
             continue
         if image.converted is not None:
-            audit.doubt("image-converted", name, "the copy in the dataset was converted, %s: not all readers decode the original alike" % image.converted)
+            audit.doubt("image-converted", name, "the copy in the dataset was converted, %s: not all readers decode the original alike"
+                        % image.converted)
         if image.orientation not in (0, 1):
             audit.doubt("exif-orientation", name, "the EXIF orientation is %d: viewers turn the image, training does not; "
                         "the boxes must fit the image as it is stored" % image.orientation)
         if annotation.size not in (None, (image.width, image.height)):
             turned = annotation.size == (image.height, image.width)
             audit.bad("size-differs", annotation.file, "the declared size is %d × %d, but %s has %d × %d pixels%s" % (
-                annotation.size + (name, image.width, image.height) + (" (turned: see its EXIF orientation)" if turned else "",)), annotation.line)
+                *annotation.size, name, image.width, image.height, " (turned: see its EXIF orientation)" if turned else ""),
+                annotation.line)
             continue
         drafts.append(Draft(annotation, image, name, _objects(annotation, image, audit)))
     return drafts
@@ -88,8 +90,8 @@ def settle_classes(drafts, given, audit):
     for draft in drafts:
         for item in draft.objects:
             if item["class"] not in known:
-                audit.bad("label-unknown", draft.annotation.file, "the label %s is not a class%s" % (item["class"], _nearest(item["class"], classes)),
-                          item["raw"].line, item["raw"].number)
+                message = "the label %s is not a class; %s" % (item["class"], _nearest(item["class"], classes))
+                audit.bad("label-unknown", draft.annotation.file, message, item["raw"].line, item["raw"].number)
         draft.objects = [item for item in draft.objects if item["class"] in known]
     return classes
 
@@ -97,7 +99,9 @@ def settle_classes(drafts, given, audit):
 def _nearest(label, classes):
     folded = {name.casefold(): name for name in reversed(classes)}
     near = difflib.get_close_matches(label.casefold(), list(folded), 1, 0.6)
-    return "; the nearest one is %s" % folded[near[0]] if near else "; the classes are %s" % ", ".join(classes[:12]) + (", …" if len(classes) > 12 else "")
+    if near:
+        return "the nearest one is %s" % folded[near[0]]
+    return "the classes are %s%s" % (", ".join(classes[:12]), ", …" if len(classes) > 12 else "")
 
 
 def settle_duplicates(drafts, audit):
@@ -148,10 +152,11 @@ def dataset(drafts, classes):
     images = []
     for number, draft in enumerate(drafts, 1):
         image = draft.checked
-        images.append({"id": number, "file": "images/%s%s" % (image.sha256, SUFFIX[image.format]), "name": draft.name, "sha256": image.sha256,
-                       "bytes": image.bytes, "format": image.format, "width": image.width, "height": image.height, "split": draft.split,
-                       "annotation": draft.annotation.file,
-                       "objects": [{key: item[key] for key in ("class", "bbox") + FLAGS} for item in draft.objects]})
+        images.append({
+            "id": number, "file": "images/%s%s" % (image.sha256, SUFFIX[image.format]), "name": draft.name, "sha256": image.sha256,
+            "bytes": image.bytes, "format": image.format, "width": image.width, "height": image.height, "split": draft.split,
+            "annotation": draft.annotation.file,
+            "objects": [{key: item[key] for key in ("class", "bbox", *FLAGS)} for item in draft.objects]})
     return {"schema": 1, "classes": list(classes), "images": images}
 
 

@@ -16,7 +16,7 @@ def check_box(raw, width, height, file, audit):
         return audit.bad(code, file, "%s: %s" % (raw.label, message), raw.line, raw.number, clip)
 
     box = []
-    for corner, text in zip(CORNERS, raw.corners):
+    for corner, text in zip(CORNERS, raw.corners, strict=True):
         if text is None or text == "":
             bad("box-incomplete", "%s is missing" % corner)
             return None
@@ -27,13 +27,14 @@ def check_box(raw, width, height, file, audit):
         box.append(value)
     for low, high, axis in ((0, 2, "x"), (1, 3, "y")):
         if box[low] >= box[high]:
-            bad("box-inverted" if box[low] > box[high] else "box-empty", "%smin %s is not less than %smax %s" % (axis, raw.corners[low], axis, raw.corners[high]))
+            bad("box-inverted" if box[low] > box[high] else "box-empty",
+                "%smin %s is not less than %smax %s" % (axis, raw.corners[low], axis, raw.corners[high]))
             return None
     return _inside(box, width, height, bad)
 
 
 def _inside(box, width, height, bad):
-    clipped = [min(max(value, 0.0), float(limit)) for value, limit in zip(box, (width, height, width, height))]
+    clipped = [min(max(value, 0.0), float(limit)) for value, limit in zip(box, (width, height, width, height), strict=True)]
     if clipped == box:
         return box
     shown = "(%s)" % ", ".join("%g" % value for value in box)

@@ -8,8 +8,8 @@ from image_files import clean_name
 
 from _runtime import StageError
 
-_NEEDED = ("filename", "class") + CORNERS
-_KNOWN = _NEEDED + ("width", "height", "depth", "difficult", "truncated", "pose", "folder", "path")
+_NEEDED = ("filename", "class", *CORNERS)
+_KNOWN = (*_NEEDED, "width", "height", "depth", "difficult", "truncated", "pose", "folder", "path")
 _FORMAT = "a header with the columns %s (in any order; width and height may follow)" % ",".join(_NEEDED)
 _NUMBER_LIKE = re.compile(r"\s*[-+]?[0-9.]*\s*")
 
@@ -50,12 +50,11 @@ def _rows(path, file):
     header = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows = []
     try:
-        for cells in reader:
-            rows.append((reader.line_num, cells))
+        rows = [(reader.line_num, cells) for cells in reader]
     except csv.Error as error:
-        raise StageError("the CSV cannot be read", "%s:%d" % (file, max(reader.line_num, 1)), _FORMAT, str(error), "correct that line") from None
+        place = "%s:%d" % (file, max(reader.line_num, 1))
+        raise StageError("the CSV cannot be read", place, _FORMAT, str(error), "correct that line") from None
     if len(rows) < 2:
         raise StageError("the CSV holds no annotations", file, _FORMAT, "%d lines" % len(rows), "export the annotations again")
     return rows
@@ -74,8 +73,8 @@ def _columns(rows, file, audit):
             audit.doubt("csv-class-column", file, "there is no column `class`; took `%s` for it" % rows[0][1][words[0]], 1)
     missing = [name for name in _NEEDED if name not in columns]
     if missing or twice:
-        raise StageError("the CSV's header %s" % ("lacks %s" % ", ".join(missing) if missing else "has %s twice" % ", ".join(twice)), "%s:1" % file, _FORMAT,
-                         "the columns %s" % ", ".join(rows[0][1]), "rename the columns in the header line")
+        what = "the CSV's header %s" % ("lacks %s" % ", ".join(missing) if missing else "has %s twice" % ", ".join(twice))
+        raise StageError(what, "%s:1" % file, _FORMAT, "the columns %s" % ", ".join(rows[0][1]), "rename the columns in the header line")
     return columns
 
 
@@ -88,7 +87,8 @@ def _image(name, line, file, folders, audit):
         found = folder.find(clean)
         if found is not None:
             return found
-    audit.bad("image-missing", file, "no image %s in %s" % (name or "(no filename)", " or ".join(str(folder.folder.name) for folder in folders)), line)
+    looked = " or ".join(folder.folder.name for folder in folders)
+    audit.bad("image-missing", file, "no image %s in %s" % (name or "(no filename)", looked), line)
     return None
 
 

@@ -6,8 +6,8 @@ import struct
 import unicodedata
 import warnings
 import zlib
-from collections import namedtuple
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -18,13 +18,34 @@ OTHER_EXTENSIONS = (".bmp", ".gif", ".webp", ".tif", ".tiff", ".heic")  # known 
 SUFFIX = {"JPEG": ".jpg", "PNG": ".png"}
 _ORIENTATION = 0x0112  # EXIF tag
 
+# First bytes (at an offset) of the types that people have.
+_MAGIC = (
+    (b"\xff\xd8\xff", 0, "JPEG"), (b"\x89PNG\r\n\x1a\n", 0, "PNG"), (b"GIF8", 0, "GIF"), (b"BM", 0, "BMP"), (b"WEBP", 8, "WebP"),
+    (b"II*\0", 0, "TIFF"), (b"MM\0*", 0, "TIFF"), (b"ftyp", 4, "HEIC or AVIF"), (b"%PDF", 0, "PDF"),
+    (b"version https://git-lfs", 0, "a Git LFS pointer (fetch the files with `git lfs pull`)"), (b"<", 0, "a text or web page"),
+)
+
 # What Pillow raises for damaged files, besides OSError.
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error, zlib.error,
             Image.DecompressionBombError)
 
-# A good image: sha256, bytes, format, width, height of the copy, the original's EXIF orientation (1 where it has none), and what was
-# converted (None: nothing, the copy is the file's own bytes). A bad one: code and message, the others None.
-Checked = namedtuple("Checked", "sha256 bytes format width height orientation converted code message")
+
+class Checked(NamedTuple):
+    """What became of an image file: the copy's facts, or a code and message that say why there is none."""
+
+    sha256: str = None
+    bytes: int = None
+    format: str = None  # "JPEG" or "PNG"
+    width: int = None
+    height: int = None
+    orientation: int = None  # the original's EXIF orientation; 1 where it has none
+    converted: str = None  # what was converted; None where the copy is the file's own bytes
+    code: str = None
+    message: str = None
+
+
+class _UnusableError(Exception):
+    """An image that cannot be taken: code and message."""
 
 
 class ImageFolder:
@@ -32,29 +53,28 @@ class ImageFolder:
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        self._names = {}
+        self._names = []
         self._folded = {}
         self._stems = {}
         for name in sorted(os.listdir(str(self.folder))):
-            suffix = os.path.splitext(name)[1].lower()
-            if suffix in EXTENSIONS or suffix in OTHER_EXTENSIONS:
-                self._names[name] = name
+            stem, suffix = os.path.splitext(name)
+            if suffix.lower() in EXTENSIONS or suffix.lower() in OTHER_EXTENSIONS:
+                self._names.append(name)
                 self._folded.setdefault(_fold(name), []).append(name)
-                self._stems.setdefault(_fold(os.path.splitext(name)[0]), []).append(name)
+                self._stems.setdefault(_fold(stem), []).append(name)
 
     def names(self):
         """Every image file's name, sorted."""
-        return list(self._names)
+        return self._names
 
     def find(self, name):
-        """The path of the file `name` (or, without an extension, of the image of that stem), or None. Several candidates: None."""
+        """The path of the file `name` (or, where that has no extension, of the image with that stem), or None; several fit: None."""
         if "/" in name:
-            path = self.folder / name
-            return path if path.is_file() else None
-        for candidates in ([self._names[name]] if name in self._names else [], self._folded.get(_fold(name), [])):
-            if len(candidates) == 1:
-                return self.folder / candidates[0]
-        return self.find_stem(name)
+            return self.folder / name if (self.folder / name).is_file() else None
+        candidates = self._folded.get(_fold(name), [])
+        if name in candidates:
+            return self.folder / name
+        return self.folder / candidates[0] if len(candidates) == 1 else self.find_stem(name)
 
     def find_stem(self, stem):
         """The path of the only image with that stem, or None."""
@@ -68,51 +88,59 @@ def _fold(name):
 
 def clean_name(filename):
     """The relative name that an annotation gives of its image, with slashes; None where it leads out of the folder."""
-    if "\0" in filename:
-        return None
     path = PurePosixPath(filename.replace("\\", "/"))
-    drive = len(filename) > 1 and filename[1] == ":"
-    return None if drive or path.is_absolute() or ".." in path.parts else str(path)
+    drive = filename[1:2] == ":"
+    return None if drive or "\0" in filename or path.is_absolute() or ".." in path.parts else str(path)
 
 
 def check_image(job):
     """Read, hash and fully decode an image, and keep a copy under its hash. job: (path, folder for the copy). Returns Checked."""
     path, folder = job
     try:
+        data, kind = _read(path)
+        data, facts = _decoded(data, kind)
+    except _UnusableError as error:
+        return Checked(code=error.args[0], message=error.args[1])
+    digest = hashlib.sha256(data).hexdigest()
+    _keep(data, Path(folder) / (digest + SUFFIX[facts.format]))
+    return facts._replace(sha256=digest, bytes=len(data))
+
+
+def _read(path):
+    """(bytes, format) of a file whose first bytes and name agree."""
+    try:
         data = Path(path).read_bytes()
     except OSError as error:
-        return _bad("image-unreadable", "the image cannot be read: %s" % error.strerror)
+        raise _UnusableError("image-unreadable", "the image cannot be read: %s" % error.strerror) from None
     if not data:
-        return _bad("image-empty", "the image is an empty file")
-    kind = _kind(data)
+        raise _UnusableError("image-empty", "the image is an empty file")
+    kind = next((kind for magic, offset, kind in _MAGIC if data[offset:offset + len(magic)] == magic), "of an unknown type")
+    named = EXTENSIONS.get(os.path.splitext(path)[1].lower(), "another type")
     if kind not in SUFFIX:
-        return _bad("image-type", "the file is %s, not JPEG or PNG: convert it" % kind)
-    expected = EXTENSIONS.get(os.path.splitext(str(path))[1].lower())
-    if kind != expected:
-        return _bad("image-type", "the file is %s, but its name says %s: rename it" % (kind, expected or "another type"))
+        raise _UnusableError("image-type", "the file is %s, not JPEG or PNG: convert it" % kind)
+    if kind != named:
+        raise _UnusableError("image-type", "the file is %s, but its name says %s: rename it" % (kind, named))
+    return data, kind
+
+
+def _decoded(data, kind):
+    """(bytes for the copy, Checked without hash and size in bytes)."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # of odd EXIF, and of sizes below the limit
             with Image.open(io.BytesIO(data), formats=(kind,)) as image:
                 fault = png_fault(data) if kind == "PNG" else None
                 if fault is not None:
-                    return _bad("image-damaged", "the PNG is damaged: %s" % fault)
+                    raise _UnusableError("image-damaged", "the PNG is damaged: %s" % fault)
                 image.load()
-                size, orientation = image.size, _orientation(image)
-                converted = _conversion(image)
-                if converted is not None:
-                    data, kind = _as_png(image), "PNG"
+                facts = Checked(format=kind, width=image.width, height=image.height, orientation=_orientation(image),
+                                converted=_conversion(image))
+                return (data, facts) if facts.converted is None else (_as_png(image), facts._replace(format="PNG"))
     except UnidentifiedImageError:
-        return _bad("image-damaged", "the image cannot be decoded: its header is damaged")
+        raise _UnusableError("image-damaged", "the image cannot be decoded: its header is damaged") from None
     except _DAMAGED as error:
-        return _bad("image-damaged", "the image cannot be decoded: %s" % (" ".join(str(error).split()) or type(error).__name__))
-    digest = hashlib.sha256(data).hexdigest()
-    _keep(data, Path(folder) / (digest + SUFFIX[kind]))
-    return Checked(digest, len(data), kind, size[0], size[1], orientation, converted, None, None)
-
-
-def _bad(code, message):
-    return Checked(None, None, None, None, None, None, None, code, message)
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise _UnusableError("image-damaged", "the image cannot be decoded: %s" % said) from None
 
 
 def _conversion(image):
@@ -136,14 +164,6 @@ def _as_png(image):
     return encoded.getvalue()
 
 
-def _keep(data, path):
-    if not path.exists():
-        # Two processes may write the same content at once: the names differ, and either may win.
-        part = path.with_name(".%s.%d" % (path.name, os.getpid()))
-        part.write_bytes(data)
-        os.replace(str(part), str(path))
-
-
 def _orientation(image):
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
@@ -151,12 +171,9 @@ def _orientation(image):
         return 1
 
 
-def _kind(data):
-    """The type of an image file by its first bytes."""
-    for magic, offset, kind in ((b"\xff\xd8\xff", 0, "JPEG"), (b"\x89PNG\r\n\x1a\n", 0, "PNG"), (b"GIF8", 0, "GIF"), (b"BM", 0, "BMP"),
-                                (b"WEBP", 8, "WebP"), (b"II*\0", 0, "TIFF"), (b"MM\0*", 0, "TIFF"), (b"ftyp", 4, "HEIC or AVIF"),
-                                (b"%PDF", 0, "PDF"), (b"version https://git-lfs", 0, "a Git LFS pointer (fetch the files with `git lfs pull`)"),
-                                (b"<", 0, "a text or web page")):
-        if data[offset:offset + len(magic)] == magic:
-            return kind
-    return "of an unknown type"
+def _keep(data, path):
+    if not path.exists():
+        # Two processes may write the same content at once: the names differ, and either may win.
+        part = path.with_name(".%s.%d" % (path.name, os.getpid()))
+        part.write_bytes(data)
+        os.replace(str(part), str(path))

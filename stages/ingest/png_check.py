@@ -49,5 +49,7 @@ def _pixel_fault(header, pixels):
 def _raw_size(header):
     """Bytes of the unpacked pixels: each row has a filter byte and its samples."""
     width, height, depth, colour, _, _, interlaced = header
-    passes = [(-(-(width - column) // step_x), -(-(height - row) // step_y)) for column, row, step_x, step_y in _PASSES] if interlaced else [(width, height)]
+    passes = [(width, height)]
+    if interlaced:
+        passes = [(-(-(width - column) // step_x), -(-(height - row) // step_y)) for column, row, step_x, step_y in _PASSES]
     return sum(rows * (1 + (columns * depth * _SAMPLES[colour] + 7) // 8) for columns, rows in passes if columns > 0 and rows > 0)

@@ -4,7 +4,7 @@ from pathlib import Path
 import assembly
 import lxml.etree
 import PIL
-from layouts import Places, find_sources, read_sources
+from layouts import Places, SplitFinder, read_sources
 from problems import Audit, as_text
 
 from _detection.label_map import format_label_map, parse_label_map
@@ -18,7 +18,7 @@ def main(task):
     given = _given_classes(params)
     audit = Audit(params["on_error"])
     places = Places(_root(task), task.name)
-    sources = find_sources(places, params["splits"], params["layout"], audit)
+    sources = SplitFinder(places, params["layout"], audit).find(params["splits"])
     annotations = read_sources(places, sources, audit)
     folder = task.output / "images"
     folder.mkdir()
@@ -31,8 +31,9 @@ def main(task):
     assembly.check_splits(drafts, classes, [source.split for source in sources], audit)
     _report(task, audit)
     audit.raise_if_refused(task.name)
-    if not classes:
-        raise StageError("the dataset has no objects", places.root, "at least one labelled box", "%d annotations, none with a box" % len(annotations),
+    if not any(draft.objects for draft in drafts):
+        raise StageError("the dataset has no objects", places.root, "at least one labelled box",
+                         "%d annotations, none with a box" % len(annotations),
                          "label some images, or see in the stage's log what was dropped")
     _write(task, assembly.dataset(drafts, classes), classes, audit)
 
@@ -40,8 +41,9 @@ def main(task):
 def _check_params(task):
     params = task.params
     if (task.input("images") is None) == (params["path"] is None):
-        raise StageError("where the images are is told %s" % ("twice" if params["path"] else "nowhere"), "params.path, inputs.images", "one of them",
-                         "both" if params["path"] else "neither", "in the pipeline write `%s: {params: {path: FOLDER}}`" % task.name)
+        number, found = ("twice", "both") if params["path"] else ("nowhere", "neither")
+        raise StageError("where the images are is told %s" % number, "params.path, inputs.images", "one of them", found,
+                         "in the pipeline write `%s: {params: {path: FOLDER}}`" % task.name)
     splits = params["splits"] or {"train": {}}
     if params["val_fraction"] > 0 and ("val" in splits or "train" not in splits):
         raise StageError("val_fraction needs a train split and no val split", "params.val_fraction", "the splits train, and others but val",
@@ -51,8 +53,8 @@ def _check_params(task):
 def _root(task):
     root = Path(task.params["path"]) if task.params["path"] is not None else task.input("images").path
     if not root.is_dir():
-        raise StageError("the dataset's folder does not exist" if not root.exists() else "the dataset's folder is a file", root, "a folder", None,
-                         "correct `path` in the pipeline: `%s: {params: {path: FOLDER}}`" % task.name)
+        what = "the dataset's folder is a file" if root.exists() else "the dataset's folder does not exist"
+        raise StageError(what, root, "a folder", None, "correct `path` in the pipeline: `%s: {params: {path: FOLDER}}`" % task.name)
     return root
 
 
@@ -64,7 +66,8 @@ def _given_classes(params):
     try:
         named = parse_label_map(path.read_text(encoding="utf-8-sig"), path)
     except OSError as error:
-        raise StageError("the label map cannot be read: %s" % error.strerror, path, "a label map file", None, "correct `label_map` in the pipeline") from None
+        raise StageError("the label map cannot be read: %s" % error.strerror, path, "a label map file", None,
+                         "correct `label_map` in the pipeline") from None
     except UnicodeDecodeError:
         raise StageError("the label map is not UTF-8", path, "UTF-8 text", None, "save it as UTF-8") from None
     if params["classes"] and params["classes"] != named:
@@ -92,8 +95,10 @@ def _write(task, value, classes, audit):
     write_json(task.output / "audit.json", {"schema": 1, "problems": audit.problems, "counts": counts})
     write_text(task.output / "label_map.pbtxt", format_label_map(classes))
     for split, numbers in counts["splits"].items():
-        task.say("%s: %d images, %d objects (%s)" % (split, numbers["images"], numbers["objects"],
-                                                     ", ".join("%s %d" % item for item in numbers["classes"].items())))
+        told = ["%s %d" % item for item in numbers["classes"].items()]
+        told += ["%d %s" % (number, flag) for flag, number in numbers["flags"].items() if number]
+        task.say("%s: %d images (%d without objects), %d objects: %s" % (
+            split, numbers["images"], numbers["background"], numbers["objects"], ", ".join(told)))
     task.metrics.update(images=counts["images"], objects=counts["objects"], problems=len(audit.problems))
     task.tools.update(lxml=lxml.etree.__version__, pillow=PIL.__version__)
 

@@ -83,14 +83,14 @@ def _image(root, path, file, folders, audit):
             found = folder.find(name)
             if found is not None:
                 return found, line
-    stem = os.path.splitext(os.path.basename(str(path)))[0]
+    stem, shown = os.path.splitext(os.path.basename(str(path)))[0], written or "(no <filename>)"
     for folder in folders:
         found = folder.find_stem(stem)
         if found is not None:
-            audit.doubt("image-by-stem", file, "there is no image %s; took %s, named like the annotation" % (written or "(no <filename>)", found.name), line)
+            audit.doubt("image-by-stem", file, "there is no image %s; took %s, named like the annotation" % (shown, found.name), line)
             return found, line
-    audit.bad("image-missing", file, "no image %s (nor %s with an image's extension) in %s" % (
-        written or "(no <filename>)", stem, " or ".join(str(folder.folder.name) for folder in folders)), line)
+    looked = " or ".join(folder.folder.name for folder in folders)
+    audit.bad("image-missing", file, "no image %s (nor %s with an image's extension) in %s" % (shown, stem, looked), line)
     return None, line
 
 
@@ -100,7 +100,8 @@ def _size(root, file, audit):
     texts = [None, None] if size is None else [_text(size, "width"), _text(size, "height")]
     if all(text is not None and text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0 for text in texts):
         return int(texts[0]), int(texts[1])
-    audit.doubt("size-undeclared", file, "the image's size is not declared; the file's own was taken", root.sourceline if size is None else size.sourceline)
+    line = root.sourceline if size is None else size.sourceline
+    audit.doubt("size-undeclared", file, "the image's size is not declared; the file's own was taken", line)
     return None
 
 
@@ -123,5 +124,6 @@ def _object(element, number, file, audit):
 def _flag(element, flag, number, file, audit):
     text = (_text(element, flag) or "").lower()
     if text not in _TRUE + _FALSE:
-        audit.doubt("flag-unclear", file, "<%s> is %s, where 0 or 1 was expected; taken as 0" % (flag, text), element.find(flag).sourceline, number)
+        line = element.find(flag).sourceline
+        audit.doubt("flag-unclear", file, "<%s> is %s, where 0 or 1 was expected; taken as 0" % (flag, text), line, number)
     return text in _TRUE

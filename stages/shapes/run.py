@@ -2,7 +2,7 @@
 import io
 from xml.sax.saxutils import escape
 
-import numpy
+import numpy as np
 import PIL
 from shape_drawing import draw
 
@@ -29,7 +29,7 @@ def main(task):
             done, objects = done + 1, objects + len(shapes)
             task.progress(done, total, "image")
     task.metrics.update(images=done, objects=objects)
-    task.tools.update(pillow=PIL.__version__, numpy=numpy.__version__)
+    task.tools.update(pillow=PIL.__version__, numpy=np.__version__)
 
 
 def voc_xml(folder, filename, size, shapes):

@@ -3,7 +3,7 @@
 Everything is drawn from integers of a seeded generator, so that a picture is the same on every machine.
 """
 import math
-from collections import namedtuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -14,8 +14,12 @@ SMALLEST, LARGEST = 0.24, 0.46  # diameter of a shape as a part of the picture's
 SUPERSAMPLING = 4
 MOST_OVERLAP = 0.05  # of the smaller of two boxes
 
-# label: one of CLASSES; box: (xmin, ymin, xmax, ymax), whole pixels, edges of the shape.
-Shape = namedtuple("Shape", "label box")
+
+class Shape(NamedTuple):
+    """What is drawn, as an annotation tells it."""
+
+    label: str  # one of CLASSES
+    box: tuple  # xmin, ymin, xmax, ymax: edges in whole pixels
 
 
 def draw(size, seed, split, index):
@@ -32,7 +36,7 @@ def draw(size, seed, split, index):
         label = CLASSES[index % len(CLASSES)] if number == 0 else CLASSES[int(rng.integers(len(CLASSES)))]
         outline = _place(label, size, [shape.box for shape in shapes], rng)
         if outline is not None:
-            _paint(picture, label, outline, rng)
+            _paint(picture, outline, rng)
             shapes.append(Shape(label, _box(outline)))
     return _grain(picture, rng), shapes
 
@@ -85,7 +89,7 @@ def _overlap(one, other):
     return width * height / min((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
 
 
-def _paint(picture, label, outline, rng):
+def _paint(picture, outline, rng):
     """Fill the outline with a vivid colour, edges smoothed."""
     strong, weak, between = int(rng.integers(190, 256)), int(rng.integers(0, 60)), int(rng.integers(0, 256))
     channels = [(strong, weak, between)[place] for place in rng.permutation(3)]

@@ -2,10 +2,9 @@
 import json
 
 import pytest
-from voc_files import ingest, write_pair
-
 from _detection import dataset as datasets
 from _runtime import StageError
+from voc_files import ingest, write_pair
 
 
 @pytest.fixture
@@ -18,7 +17,8 @@ def folder(tmp_path):
 
 def test_images_of_a_split(folder):
     dataset = datasets.load(str(folder))
-    assert dataset.classes == ["cat", "dog"] and dataset.splits == ["train", "val"]
+    assert dataset.classes == ["cat", "dog"]
+    assert dataset.splits == ["train", "val"]
     assert [image["id"] for image in dataset.images()] == [1, 2, 3]
     assert [image["id"] for image in dataset.images("val")] == [2, 3]
     assert dataset.path(dataset.images()[0]).is_file()
@@ -62,7 +62,8 @@ def test_pycocotools_takes_it(folder, capsys):
     capsys.readouterr()
 
 
-@pytest.mark.parametrize("content, what", [(None, "cannot be read"), ("{", "cannot be read"), ("[]", "another schema"), ('{"schema": 2}', "another schema"),
+@pytest.mark.parametrize(("content", "what"),
+                         [(None, "cannot be read"), ("{", "cannot be read"), ("[]", "another schema"), ('{"schema": 2}', "another schema"),
                                            ('{"schema": 1, "classes": []}', "another schema")])
 def test_what_is_no_dataset(tmp_path, content, what):
     if content is not None:

@@ -2,9 +2,8 @@
 import json
 
 import pytest
-from voc_files import HEIGHT, WIDTH, image_bytes, ingest, voc, write_pair
-
 from _runtime import StageError
+from voc_files import HEIGHT, WIDTH, image_bytes, ingest, voc, write_pair
 
 ENTITY_BOMB = """<?xml version="1.0"?>
 <!DOCTYPE annotation [
@@ -18,7 +17,7 @@ UNDECLARED_ENTITY = """<!DOCTYPE annotation SYSTEM "http://127.0.0.1:1/voc.dtd">
 
 
 def boxed(*corners):
-    return voc("bad.jpg", [("cat",) + corners])
+    return voc("bad.jpg", [("cat", *corners)])
 
 
 # name: (annotation bad.xml, image bad.jpg, code, line, object, part of the message, action under drop, action under clip)
@@ -29,7 +28,8 @@ CASES = {
     "cut annotation": (voc("bad.jpg")[:-30], True, "xml-broken", 6, None, "not well-formed", "dropped", "dropped"),
     "another XML": ("<html>\n</html>", True, "xml-not-voc", 1, None, "<html>, where <annotation>", "dropped", "dropped"),
     "entity bomb": (ENTITY_BOMB, True, "xml-entity", 3, None, "entity", "refused", "refused"),
-    "entity bomb in UTF-16": (ENTITY_BOMB.replace('<?xml version="1.0"?>', "").encode("utf-16"), True, "xml-entity", 3, None, "entity", "refused", "refused"),
+    "entity bomb in UTF-16": (ENTITY_BOMB.replace('<?xml version="1.0"?>', "").encode("utf-16"), True, "xml-entity", 3, None, "entity",
+                              "refused", "refused"),
     "external entity": (EXTERNAL_ENTITY, True, "xml-entity", 1, None, "entity", "refused", "refused"),
     "entity of an external definition": (UNDECLARED_ENTITY, True, "xml-entity", 2, None, "entity", "refused", "refused"),
     "name leads up": (voc("../bad.jpg"), True, "filename-outside", 2, None, "leads out", "refused", "refused"),
@@ -40,10 +40,14 @@ CASES = {
     "image missing": (voc("bad.jpg"), None, "image-missing", 2, None, "no image bad.jpg", "dropped", "dropped"),
     "image empty": (voc("bad.jpg"), b"", "image-empty", None, None, "empty file", "dropped", "dropped"),
     "image cut": (voc("bad.jpg"), image_bytes(9)[:-400], "image-damaged", None, None, "truncated", "dropped", "dropped"),
-    "image of another type": (voc("bad.jpg"), image_bytes(9, kind="PNG"), "image-type", None, None, "is PNG, but its name says JPEG", "dropped", "dropped"),
-    "image of a type that training cannot read": (voc("bad.jpg"), image_bytes(9, kind="WEBP"), "image-type", None, None, "WebP, not JPEG", "dropped", "dropped"),
-    "a Git LFS pointer": (voc("bad.jpg"), b"version https://git-lfs.github.com/spec/v1\n", "image-type", None, None, "git lfs pull", "dropped", "dropped"),
-    "declared size": (voc("bad.jpg", size=(640, 480)), True, "size-differs", 2, None, "640 × 480, but bad.jpg has 64 × 48", "dropped", "dropped"),
+    "image of another type": (voc("bad.jpg"), image_bytes(9, kind="PNG"), "image-type", None, None, "is PNG, but its name says JPEG",
+                              "dropped", "dropped"),
+    "image of a type that training cannot read": (voc("bad.jpg"), image_bytes(9, kind="WEBP"), "image-type", None, None, "WebP, not JPEG",
+                                                  "dropped", "dropped"),
+    "a Git LFS pointer": (voc("bad.jpg"), b"version https://git-lfs.github.com/spec/v1\n", "image-type", None, None, "git lfs pull",
+                          "dropped", "dropped"),
+    "declared size": (voc("bad.jpg", size=(640, 480)), True, "size-differs", 2, None, "640 × 480, but bad.jpg has 64 × 48", "dropped",
+                      "dropped"),
     "declared size turned": (voc("bad.jpg", size=(HEIGHT, WIDTH)), True, "size-differs", 2, None, "EXIF", "dropped", "dropped"),
     "label empty": (voc("bad.jpg", [("", 1, 1, 9, 9)]), True, "label-empty", 4, 1, "no <name>", "dropped", "dropped"),
     "no box": (voc("bad.jpg").replace("bndbox", "polygon"), True, "box-missing", 4, 1, "only <name>, <polygon>", "dropped", "dropped"),
@@ -61,7 +65,8 @@ CASES = {
     "reaches outside": (boxed(1, 1, WIDTH + 1, 9), True, "box-outside", 6, 1, "reaches outside the image of 64 × 48", "dropped", "clipped"),
     "negative": (boxed(-1, 1, 9, 9), True, "box-outside", 6, 1, "reaches outside", "dropped", "clipped"),
     "wholly outside": (boxed(WIDTH, 1, WIDTH + 9, 9), True, "box-outside", 6, 1, "lies outside", "dropped", "dropped"),
-    "label unknown": (voc("bad.jpg", [("Kat", 1, 1, 9, 9)]), True, "label-unknown", 6, 1, "Kat is not a class; the nearest one is cat", "dropped", "dropped"),
+    "label unknown": (voc("bad.jpg", [("Kat", 1, 1, 9, 9)]), True, "label-unknown", 6, 1, "Kat is not a class; the nearest one is cat",
+                      "dropped", "dropped"),
 }
 
 
@@ -90,7 +95,8 @@ def test_refuses(tmp_path, root, case):
     file = "bad.jpg" if code.startswith("image-") and code != "image-missing" else "bad.xml"
     assert error.where == (file if line is None else "%s:%d" % (file, line))
     assert error.what == "the dataset has 1 problem: 1 %s" % code
-    assert message in error.found and error.found.endswith("[%s]" % code)
+    assert message in error.found
+    assert error.found.endswith("[%s]" % code)
     assert error.found.startswith(error.where + (":" if number is None else ": object %d:" % number))
     assert ("on_error: drop" in error.remedy) == (CASES[case][6] != "refused")
     assert not (tmp_path / "out" / "output" / "dataset.json").exists()
@@ -108,7 +114,8 @@ def test_drops_or_clips(tmp_path, root, case, policy):
         return
     task = ingest(tmp_path / "out", root, classes=["cat", "dog"], on_error=policy)
     problems = [problem for problem in task_json(task, "audit.json")["problems"] if problem["severity"] == "error"]
-    assert [(problem["code"], problem["line"], problem["object"], problem["action"]) for problem in problems] == [(code, line, number, action)]
+    assert [(problem["code"], problem["line"], problem["object"], problem["action"]) for problem in problems] == [
+        (code, line, number, action)]
     images = {image["name"]: image for image in task_json(task, "dataset.json")["images"]}
     if number is None:
         assert set(images) == {"good1.jpg", "good2.jpg"}  # the image goes with its annotation
@@ -126,7 +133,8 @@ def task_json(task, name):
     return json.loads((task.output / name).read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("corners, clipped", [((-5, -5, 9, 9), [0, 0, 9, 9]), ((50, 40, 99, 99), [50, 40, 64, 48]), ((-1e9, 3, 1e9, 5), [0, 3, 64, 5]),
+@pytest.mark.parametrize(("corners", "clipped"),
+                         [((-5, -5, 9, 9), [0, 0, 9, 9]), ((50, 40, 99, 99), [50, 40, 64, 48]), ((-1e9, 3, 1e9, 5), [0, 3, 64, 5]),
                                               (("63.5", 0, "64.5", 48), [63.5, 0, 64, 48])])
 def test_clips_at_the_edges(tmp_path, root, corners, clipped):
     (root / "bad.xml").write_text(boxed(*corners))
@@ -142,7 +150,8 @@ def test_all_problems_are_collected_and_the_first_ten_shown(tmp_path, root, capf
         ingest(tmp_path / "out", root)
     error = caught.value
     assert error.what == "the dataset has 28 problems: 14 box-empty, 14 box-outside"
-    assert len(error.found.splitlines()) == 11 and error.found.splitlines()[-1] == "… and 18 more, all in the stage's log"
+    assert len(error.found.splitlines()) == 11
+    assert error.found.splitlines()[-1] == "… and 18 more, all in the stage's log"
     assert "`ingest: {params: {on_error: drop}}`" in error.remedy
     log = capfd.readouterr().out
     assert sum(line.startswith("error (refused): x") for line in log.splitlines()) == 28

@@ -40,12 +40,21 @@ def png(width=4, height=3, depth=8, colour=2, rows=None, extra=b"", interlaced=0
 
 # name: the file's bytes. The copy must be these very bytes.
 KEPT = {
-    "colour": image_bytes(1), "progressive": image_bytes(1, progressive=True), "grey": image_bytes(1, mode="L"),
-    "CMYK with Adobe's marker": image_bytes(1, mode="CMYK"), "quality 100 without subsampling": image_bytes(1, quality=100, subsampling=0),
+    "colour": image_bytes(1),
+    "progressive": image_bytes(1, progressive=True),
+    "grey": image_bytes(1, mode="L"),
+    "CMYK with Adobe's marker": image_bytes(1, mode="CMYK"),
+    "quality 100 without subsampling": image_bytes(1, quality=100, subsampling=0),
     "rubbish after the end": image_bytes(1) + b"rubbish",
-    "PNG": image_bytes(1, kind="PNG"), "PNG grey": image_bytes(1, kind="PNG", mode="L"), "PNG palette": image_bytes(1, kind="PNG", mode="P"),
-    "PNG alpha": image_bytes(1, kind="PNG", mode="RGBA"), "PNG grey alpha": image_bytes(1, kind="PNG", mode="LA"), "PNG one bit": image_bytes(1, kind="PNG", mode="1"),
-    "PNG interlaced": png(5, 9, interlaced=1, rows=bytes(9 * 5 * 3 + 19)), "PNG with text": png(extra=chunk(b"tEXt", b"a\0b")), "PNG and rubbish": png() + b"rubbish",
+    "PNG": image_bytes(1, kind="PNG"),
+    "PNG grey": image_bytes(1, kind="PNG", mode="L"),
+    "PNG palette": image_bytes(1, kind="PNG", mode="P"),
+    "PNG alpha": image_bytes(1, kind="PNG", mode="RGBA"),
+    "PNG grey alpha": image_bytes(1, kind="PNG", mode="LA"),
+    "PNG one bit": image_bytes(1, kind="PNG", mode="1"),
+    "PNG interlaced": png(5, 9, interlaced=1, rows=bytes(9 * 5 * 3 + 19)),
+    "PNG with text": png(extra=chunk(b"tEXt", b"a\0b")),
+    "PNG and rubbish": png() + b"rubbish",
 }
 
 
@@ -56,8 +65,10 @@ def test_keeps_the_files_own_bytes(tmp_path, case):
     checked, copy = check(tmp_path, data, name)
     assert checked.code is None, checked.message
     assert copy == data
-    assert checked.sha256 == hashlib.sha256(data).hexdigest() and checked.bytes == len(data)
-    assert checked.format == ("PNG" if name == "a.png" else "JPEG") and checked.converted is None
+    assert checked.sha256 == hashlib.sha256(data).hexdigest()
+    assert checked.bytes == len(data)
+    assert checked.format == ("PNG" if name == "a.png" else "JPEG")
+    assert checked.converted is None
     assert (checked.width, checked.height) == Image.open(io.BytesIO(data)).size
 
 
@@ -73,7 +84,8 @@ def test_sixteen_bit_grey_is_stored_as_its_high_byte(tmp_path):
     Image.fromarray(values).save(encoded, "PNG")
     checked, copy = check(tmp_path, encoded.getvalue(), "a.png")
     assert (checked.format, checked.converted) == ("PNG", "16-bit grey to 8 bits")
-    assert checked.sha256 == hashlib.sha256(copy).hexdigest() and checked.bytes == len(copy)
+    assert checked.sha256 == hashlib.sha256(copy).hexdigest()
+    assert checked.bytes == len(copy)
     assert (np.asarray(Image.open(io.BytesIO(copy)).convert("RGB"))[..., 0] == values >> 8).all()
 
 
@@ -89,7 +101,8 @@ def test_a_phones_several_pictures_in_one_jpeg_count_as_the_first(tmp_path):
     encoded = io.BytesIO()
     first.save(encoded, "MPO", save_all=True, append_images=[second])
     checked, copy = check(tmp_path, encoded.getvalue())
-    assert checked.format == "JPEG" and copy == encoded.getvalue()
+    assert checked.format == "JPEG"
+    assert copy == encoded.getvalue()
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".JPG", ".jpeg", ".jpe", ".jfif"])
@@ -116,9 +129,12 @@ REFUSED = {
     "PNG whose end is damaged": (GOOD_PNG[:-1] + b"\0", "a.png", "image-damaged", "IEND is wrong"),
     "PNG with a flipped bit": (GOOD_PNG[:200] + bytes([GOOD_PNG[200] ^ 1]) + GOOD_PNG[201:], "a.png", "image-damaged", "IDAT is wrong"),
     "PNG with too few rows": (png(rows=bytes(13 * 2)), "a.png", "image-damaged", "26 bytes of pixels where 39 are needed"),
-    "interlaced PNG with too few rows": (png(5, 9, interlaced=1, rows=bytes(9 * 5 * 3 + 18)), "a.png", "image-damaged", "where 154 are needed"),
-    "PNG without pixels": (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 3, 8, 2, 0, 0, 0)) + chunk(b"IEND", b""), "a.png", "image-damaged", "0 bytes"),
-    "PNG with pixels that are not packed": (png().replace(zlib.compress((b"\0" + bytes(range(12))) * 3), b""), "a.png", "image-damaged", ""),
+    "interlaced PNG with too few rows": (png(5, 9, interlaced=1, rows=bytes(9 * 5 * 3 + 18)), "a.png", "image-damaged",
+                                         "where 154 are needed"),
+    "PNG without pixels": (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 3, 8, 2, 0, 0, 0)) + chunk(b"IEND", b""),
+                           "a.png", "image-damaged", "0 bytes"),
+    "PNG with pixels that are not packed": (png().replace(zlib.compress((b"\0" + bytes(range(12))) * 3), b""), "a.png", "image-damaged",
+                                            ""),
     "PNG of a size that bursts the memory": (png(100000, 100000, rows=b""), "a.png", "image-damaged", "decompression bomb"),
     "PNG of no size": (png(0, 0, rows=b""), "a.png", "image-damaged", ""),
 }
@@ -150,7 +166,7 @@ def test_real_photos_with_exif_orientation(shared_data, tmp_path):
     assert all(orientation == int(name.split("_")[1].split(".")[0]) for name, orientation in seen.items())
 
 
-@pytest.mark.parametrize("mode, depth, colour", [("1", 1, 0), ("L", 8, 0), ("P", 8, 3), ("LA", 8, 4), ("RGB", 8, 2), ("RGBA", 8, 6)])
+@pytest.mark.parametrize(("mode", "depth", "colour"), [("1", 1, 0), ("L", 8, 0), ("P", 8, 3), ("LA", 8, 4), ("RGB", 8, 2), ("RGBA", 8, 6)])
 def test_counts_the_pixels_of_every_kind_of_png(mode, depth, colour):
     data = image_bytes(3, (21, 5), "PNG", mode)
     assert struct.unpack_from(">BB", data, 24) == (depth, colour)

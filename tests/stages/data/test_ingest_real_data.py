@@ -3,10 +3,9 @@ import json
 from collections import Counter
 
 import pytest
-from voc_files import ingest, records
-
 from _detection import dataset as datasets
 from _runtime import StageError
+from voc_files import ingest, records
 
 CARDS = {"ace": 118, "jack": 113, "king": 118, "nine": 115, "queen": 106, "ten": 100}
 CARD_SPLITS = {"train": {"folder": "train"}, "test": {"folder": "test"}}
@@ -57,7 +56,8 @@ def test_blood_cells_are_refused_for_two_boxes_without_area(shared_data, tmp_pat
     with pytest.raises(StageError) as caught:
         ingest(tmp_path, shared_data("datasets/bccd") / "BCCD", cpus=2, splits=BCCD_SPLITS)
     assert caught.value.what == "the dataset has 2 problems: 2 box-empty"
-    assert [line.split(":")[0] for line in caught.value.found.splitlines()] == ["Annotations/BloodImage_00338.xml", "Annotations/BloodImage_00343.xml"]
+    assert [line.split(":")[0] for line in caught.value.found.splitlines()] == [
+        "Annotations/BloodImage_00338.xml", "Annotations/BloodImage_00343.xml"]
 
 
 def test_blood_cells_without_these_two(shared_data, tmp_path):
@@ -74,7 +74,8 @@ def test_blood_cells_without_these_two(shared_data, tmp_path):
 
 def test_blood_cells_csv_with_a_column_of_its_own(shared_data, tmp_path):
     """test.csv names classes in `cell_type`, and no sizes."""
-    task = ingest(tmp_path, shared_data("datasets/bccd"), cpus=2, splits={"train": {"csv": "test.csv", "images": "BCCD/JPEGImages"}}, on_error="drop")
+    task = ingest(tmp_path, shared_data("datasets/bccd"), cpus=2, splits={"train": {"csv": "test.csv", "images": "BCCD/JPEGImages"}},
+                  on_error="drop")
     assert audit(task)["counts"]["codes"]["csv-class-column"] == 1
     assert datasets.load(task.output).classes == ["Platelets", "RBC", "WBC"]
 
@@ -83,7 +84,8 @@ def test_an_official_voc_layout(shared_data, tmp_path):
     """Datumaro's VOC sample, whose objects have parts with boxes of their own, attributes and actions."""
     root = shared_data("datasets/datumaro_assets") / "tests/assets/voc_dataset/voc_dataset1"
     images = datasets.load(ingest(tmp_path, root, splits={"train": {"list": "ImageSets/Main/train.txt"}}).output).images()
-    assert [(image["name"], [item["class"] for item in image["objects"]]) for image in images] == [("JPEGImages/2007_000001.jpg", ["cat", "person"])]
+    assert [(image["name"], [item["class"] for item in image["objects"]]) for image in images] == [
+        ("JPEGImages/2007_000001.jpg", ["cat", "person"])]
 
 
 def test_roboflows_order_of_corners(shared_data, tmp_path):

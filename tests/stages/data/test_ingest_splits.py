@@ -3,13 +3,12 @@ import json
 from collections import Counter
 
 import pytest
+from _detection import dataset as datasets
+from _runtime import StageError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stage_helpers import artifact, load
 from voc_files import image_bytes, ingest, run_here, voc, write_pair
-
-from _detection import dataset as datasets
-from _runtime import StageError
 
 load("ingest", "run")
 val_choice = load("ingest", "val_choice")
@@ -27,12 +26,14 @@ LAYOUTS = {
     "one folder": ({}, {"a.xml": ("a.jpg", "train")}),
     "one folder with VOC's two folders": ({}, {"Annotations/a.xml": ("JPEGImages/a.jpg", "train")}),
     "one folder with annotations and images": ({}, {"annotations/a.xml": ("images/a.jpg", "train")}),
-    "folders": ({"train": {"folder": "train"}, "test": {"folder": "test"}}, {"train/a.xml": ("train/a.jpg", "train"), "test/b.xml": ("test/b.jpg", "test")}),
+    "folders": ({"train": {"folder": "train"}, "test": {"folder": "test"}},
+                {"train/a.xml": ("train/a.jpg", "train"), "test/b.xml": ("test/b.jpg", "test")}),
     "folders below a folder": ({"train": {"folder": "images/train"}, "val": {"folder": "images/val"}},
                                {"images/train/a.xml": ("images/train/a.jpg", "train"), "images/val/b.xml": ("images/val/b.jpg", "val")}),
     "folders with folders": ({"train": {"folder": "one"}, "val": {"folder": "two"}},
                              {"one/labels/a.xml": ("one/images/a.jpg", "train"), "two/xml/b.xml": ("two/imgs/b.jpg", "val")}),
-    "annotations and images apart": ({"train": {"annotations": "xml/train", "images": "img/train"}, "val": {"annotations": "xml/val", "images": "img/val"}},
+    "annotations and images apart": ({"train": {"annotations": "xml/train", "images": "img/train"},
+                                      "val": {"annotations": "xml/val", "images": "img/val"}},
                                      {"xml/train/a.xml": ("img/train/a.jpg", "train"), "xml/val/b.xml": ("img/val/b.jpg", "val")}),
     "annotations apart, images in a usual place": ({"train": {"annotations": "labels"}}, {"labels/a.xml": ("images/a.jpg", "train")}),
     "folder and images": ({"train": {"folder": "xml", "images": "all/pictures"}}, {"xml/a.xml": ("all/pictures/a.jpg", "train")}),
@@ -114,11 +115,14 @@ REFUSED = {
     "absolute": ({"splits": {"train": {"list": "/etc/passwd"}}}, "outside the dataset's folder", "/etc/passwd", "path"),
     "a split's name with a slash": ({"splits": {"a/b": {"folder": "train"}}}, "name is not usable", "a/b", "rename"),
     "VOC asked for, CSV given": ({"splits": {"train": {"csv": "a.csv"}}, "layout": "voc"}, "does not fit the layout", "voc", "leave"),
-    "CSV asked for, a list given": ({"splits": {"train": {"list": "empty.txt"}}, "layout": "csv"}, "does not fit the layout", "csv", "leave"),
+    "CSV asked for, a list given": ({"splits": {"train": {"list": "empty.txt"}}, "layout": "csv"}, "does not fit the layout", "csv",
+                                    "leave"),
     "CSV asked for, none there": ({"splits": {"train": {"folder": "train"}}, "layout": "csv"}, "no CSV", "none", "csv: FILE"),
-    "val_fraction and a val split": ({"splits": {"train": {"folder": "train"}, "val": {"folder": "train"}}, "val_fraction": 0.1}, "val_fraction", "train, val",
+    "val_fraction and a val split": ({"splits": {"train": {"folder": "train"}, "val": {"folder": "train"}}, "val_fraction": 0.1},
+                                     "val_fraction", "train, val",
                                      "take out"),
-    "val_fraction without a train split": ({"splits": {"test": {"folder": "train"}}, "val_fraction": 0.1}, "val_fraction", "test", "take out"),
+    "val_fraction without a train split": ({"splits": {"test": {"folder": "train"}}, "val_fraction": 0.1}, "val_fraction", "test",
+                                           "take out"),
     "no path": ({"path": None}, "told nowhere", "neither", "path: FOLDER"),
 }
 
@@ -164,7 +168,8 @@ def test_classes_in_the_order_that_the_pipeline_gives(tmp_path):
     write_pair(tmp_path / "root", "a", [("cat", 1, 1, 9, 9), ("dog", 1, 1, 9, 9)])
     (tmp_path / "map.pbtxt").write_text("item { id: 2 name: 'cat' } item { id: 1 name: 'dog' }")
     label_map = str(tmp_path / "map.pbtxt")
-    for number, params in enumerate(({"classes": ["dog", "cat"]}, {"label_map": label_map}, {"label_map": label_map, "classes": ["dog", "cat"]})):
+    for number, params in enumerate(({"classes": ["dog", "cat"]}, {"label_map": label_map},
+                                     {"label_map": label_map, "classes": ["dog", "cat"]})):
         task = ingest(tmp_path / str(number), tmp_path / "root", **params)
         assert datasets.load(task.output).classes == ["dog", "cat"]
     with pytest.raises(StageError, match="`classes` and `label_map` differ"):
@@ -179,8 +184,10 @@ def test_val_fraction_takes_its_part_of_every_class(tmp_path):
         write_pair(root, "i%02d" % number, [("rare" if number % 6 == 0 else "often", 1, 1, 9, 9)] if number % 10 != 9 else [])
     counts = json.loads((ingest(tmp_path / "out", root, val_fraction=0.25).output / "audit.json").read_text())["counts"]["splits"]
     # 10 rare, 44 often and 6 images without objects: a quarter of each
-    assert counts["val"]["classes"] == {"rare": 3, "often": 11} and counts["val"]["background"] == 2
-    assert counts["train"]["classes"] == {"rare": 7, "often": 33} and counts["train"]["background"] == 4
+    assert counts["val"]["classes"] == {"rare": 3, "often": 11}
+    assert counts["val"]["background"] == 2
+    assert counts["train"]["classes"] == {"rare": 7, "often": 33}
+    assert counts["train"]["background"] == 4
 
 
 def test_val_fraction_leaves_other_splits_alone(tmp_path):

@@ -2,9 +2,8 @@
 import json
 
 import pytest
-from voc_files import HEIGHT, WIDTH, image_bytes, ingest, voc, write_pair
-
 from _detection import dataset as datasets
+from voc_files import HEIGHT, WIDTH, image_bytes, ingest, voc, write_pair
 
 
 def built(tmp_path, root, **params):
@@ -28,7 +27,8 @@ CAT = {"class": "cat", "bbox": [10.0, 10.0, 30.0, 40.0], "difficult": False, "tr
 
 def test_the_canonical_dataset(tmp_path):
     root = tmp_path / "images"
-    write_pair(root / "train", "b", [("cat", 0, 0, WIDTH, HEIGHT), ("dog", 1.5, 2, 3, 4)], extra="<truncated>1</truncated><difficult>1</difficult>")
+    write_pair(root / "train", "b", [("cat", 0, 0, WIDTH, HEIGHT), ("dog", 1.5, 2, 3, 4)],
+               extra="<truncated>1</truncated><difficult>1</difficult>")
     write_pair(root / "train", "a", [])
     write_pair(root / "test", "c")
     dataset, audit = built(tmp_path, root, splits={"train": {"folder": "train"}, "test": {"folder": "test"}})
@@ -145,7 +145,8 @@ def test_the_same_image_twice_in_a_split_is_reported(tmp_path):
     write_pair(root, "a", seed=1)
     write_pair(root, "b", seed=1)
     dataset, audit = built(tmp_path, root)
-    assert len(dataset.images()) == 2 and len(list((dataset.folder / "images").iterdir())) == 1
+    assert len(dataset.images()) == 2
+    assert len(list((dataset.folder / "images").iterdir())) == 1
     assert [(problem["code"], problem["file"]) for problem in audit["problems"]] == [("duplicate", "b.jpg")]
 
 
@@ -159,7 +160,8 @@ def test_a_turned_photo_is_reported_by_name(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     _, audit = one(tmp_path, voc(), content=image_bytes(exif=exif))
-    assert [(problem["code"], problem["file"], problem["action"]) for problem in audit["problems"]] == [("exif-orientation", "a.jpg", "kept")]
+    assert [(problem["code"], problem["file"], problem["action"]) for problem in audit["problems"]] == [
+        ("exif-orientation", "a.jpg", "kept")]
     assert "is 6" in audit["problems"][0]["message"]
 
 

@@ -2,11 +2,10 @@
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from _detection.label_map import format_label_map, parse_label_map, read_items
 from _runtime import StageError
+from hypothesis import given
+from hypothesis import strategies as st
 
 GOOD = {
     "one item": ("item { id: 1 name: 'a' }", ["a"]),
@@ -20,7 +19,8 @@ GOOD = {
     "neighbouring strings are one": ("item { id: 1 name: 'a' \"b\" }", ["ab"]),
     "escapes": (r"item { id: 1 name: '\'\"\\\101\x42\u00e9\303\251\n' }", ["'\"\\ABéé\n"]),
     "other numbers": ("item { id: 0x1 name: 'a' } item { id: 02 name: 'b' }", ["a", "b"]),
-    "fields that do not matter": ("item { id: 1 name: 'a' display_name: 'A' keypoints { id: 3 label: 'x' } frequency: RARE list: [1, 2] score: 1.5e3 }", ["a"]),
+    "fields that do not matter": ("item { id: 1 name: 'a' display_name: 'A' keypoints { id: 3 } frequency: RARE list: [1, 2] x: 1e3 }",
+                                  ["a"]),
 }
 
 
@@ -78,7 +78,8 @@ def test_reads_back_whatever_names_it_wrote(names):
     assert parse_label_map(format_label_map(names), "map") == names
 
 
-SNIPPETS = st.lists(st.sampled_from(["item", "{", "}", "<", ">", ":", "id", "name", "1", "2", "'a'", '"b"', "'", "\\", "#", "\n", " ", ",", ";", "[", "]", "-",
+SNIPPETS = st.lists(st.sampled_from(["item", "{", "}", "<", ">", ":", "id", "name", "1", "2", "'a'", '"b"', "'", "\\", "#", "\n", " ", ",",
+                                     ";", "[", "]", "-",
                                      "0x", "1e9", "\\777", "\x00", "é"])).map("".join)
 
 
@@ -86,17 +87,31 @@ SNIPPETS = st.lists(st.sampled_from(["item", "{", "}", "<", ">", ":", "id", "nam
 def test_any_text_is_read_or_refused(text):
     try:
         names = parse_label_map(text, "map")
-    except StageError as error:
-        assert error.remedy and error.where.startswith("map")
+    except StageError as refused:
+        error, names = refused, []
     else:
-        assert all(isinstance(name, str) and name for name in names)
+        error = None
+    assert error is None or (error.remedy and error.where.startswith("map"))
+    assert all(isinstance(name, str) and name for name in names)
 
 
 # The official maps; None where this chain needs ids without gaps from 1.
 OFFICIAL = {
-    "ava_label_map_v2.1": None, "face_label_map": 1, "face_person_with_keypoints_label_map": 2, "fgvc_2854_classes_label_map": 2854, "kitti_label_map": 2,
-    "material_form_labels": 34, "material_labels": 10, "mscoco_complete_label_map": None, "mscoco_label_map": None, "oid_bbox_trainable_label_map": 545,
-    "oid_object_detection_challenge_500_label_map": 500, "oid_v4_label_map": 601, "pascal_label_map": 20, "pet_label_map": 37, "plastic_type_labels": 9,
+    "ava_label_map_v2.1": None,
+    "face_label_map": 1,
+    "face_person_with_keypoints_label_map": 2,
+    "fgvc_2854_classes_label_map": 2854,
+    "kitti_label_map": 2,
+    "material_form_labels": 34,
+    "material_labels": 10,
+    "mscoco_complete_label_map": None,
+    "mscoco_label_map": None,
+    "oid_bbox_trainable_label_map": 545,
+    "oid_object_detection_challenge_500_label_map": 500,
+    "oid_v4_label_map": 601,
+    "pascal_label_map": 20,
+    "pet_label_map": 37,
+    "plastic_type_labels": 9,
     "snapshot_serengeti_label_map": 48,
 }
 
@@ -107,7 +122,7 @@ def test_official_label_maps(shared_data, name):
     items = read_items(text, name)
     assert len(items) == len(re.findall(r"^item", text, re.MULTILINE))
     if OFFICIAL[name] is None:
-        with pytest.raises(StageError, match="gap|below 1"):
+        with pytest.raises(StageError, match=r"gap|below 1"):
             parse_label_map(text, name)
     else:
         assert len(parse_label_map(text, name)) == OFFICIAL[name]

@@ -9,23 +9,23 @@ import os
 import struct
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from stage_helpers import ROOT, load
-from voc_files import HEIGHT, WIDTH, image_bytes, ingest, records, write_pair
-
 from _detection import dataset as datasets
 from _detection.tfrecord import example_bytes, frame, masked_crc32c, parse_example
 from _runtime import StageError
+from hypothesis import given
+from hypothesis import strategies as st
+from stage_helpers import ROOT, load
+from voc_files import HEIGHT, WIDTH, image_bytes, ingest, records, voc, write_pair
 
 GOLDEN = ROOT / "tests" / "stages" / "golden"
 run = load("records", "run")
 
 # RFC 3720, appendix B.4
-VECTORS = [(bytes(32), 0x8A9136AA), (b"\xff" * 32, 0x62A8AB43), (bytes(range(32)), 0x46DD794E), (bytes(range(31, -1, -1)), 0x113FDB5C), (b"123456789", 0xE3069283)]
+VECTORS = [(bytes(32), 0x8A9136AA), (b"\xff" * 32, 0x62A8AB43), (bytes(range(32)), 0x46DD794E), (bytes(range(31, -1, -1)), 0x113FDB5C),
+           (b"123456789", 0xE3069283)]
 
 
-@pytest.mark.parametrize("data, crc", VECTORS)
+@pytest.mark.parametrize(("data", "crc"), VECTORS)
 def test_checksums_are_masked_crc32c(data, crc):
     rotated = ((crc >> 15) | (crc << 17)) & 0xFFFFFFFF
     assert masked_crc32c(data) == (rotated + 0xA282EAD8) % 2 ** 32
@@ -81,18 +81,31 @@ def test_every_key_of_an_example(dataset, tmp_path):
         by_name[example["image/filename"][0]] = example
     image = next(image for image in datasets.load(dataset).images() if image["name"] == "train/i03.jpg")
     assert by_name[b"train/i03.jpg"] == {
-        "image/encoded": [(dataset / image["file"]).read_bytes()], "image/format": [b"jpeg"], "image/filename": [b"train/i03.jpg"],
-        "image/source_id": [str(image["id"]).encode()], "image/key/sha256": [image["sha256"].encode()],
-        "image/height": [HEIGHT], "image/width": [WIDTH],
-        "image/object/bbox/xmin": [0.25, 0.0], "image/object/bbox/ymin": [0.25, 0.0], "image/object/bbox/xmax": [0.5, 1.0], "image/object/bbox/ymax": [0.5, 1.0],
-        "image/object/class/text": [b"cat", b"dog"], "image/object/class/label": [1, 2], "image/object/difficult": [0, 0], "image/object/truncated": [1, 1],
-        "image/object/is_crowd": [0, 0], "image/object/group_of": [0, 0], "image/object/view": [b"Unspecified"] * 2}
+        "image/encoded": [(dataset / image["file"]).read_bytes()],
+        "image/format": [b"jpeg"],
+        "image/filename": [b"train/i03.jpg"],
+        "image/source_id": [str(image["id"]).encode()],
+        "image/key/sha256": [image["sha256"].encode()],
+        "image/height": [HEIGHT],
+        "image/width": [WIDTH],
+        "image/object/bbox/xmin": [0.25, 0.0],
+        "image/object/bbox/ymin": [0.25, 0.0],
+        "image/object/bbox/xmax": [0.5, 1.0],
+        "image/object/bbox/ymax": [0.5, 1.0],
+        "image/object/class/text": [b"cat", b"dog"],
+        "image/object/class/label": [1, 2],
+        "image/object/difficult": [0, 0],
+        "image/object/truncated": [1, 1],
+        "image/object/is_crowd": [0, 0],
+        "image/object/group_of": [0, 0],
+        "image/object/view": [b"Unspecified"] * 2,
+    }
     empty = by_name[b"train/i00.jpg"]
     assert set(empty) == set(by_name[b"train/i03.jpg"])
     assert all(values == [] for key, values in empty.items() if key.startswith("image/object/"))
 
 
-@pytest.mark.parametrize("shards, sizes", [(1, [20]), (3, [7, 7, 6]), (20, [1] * 20), (50, [1] * 20)])
+@pytest.mark.parametrize(("shards", "sizes"), [(1, [20]), (3, [7, 7, 6]), (20, [1] * 20), (50, [1] * 20)])
 def test_shards_share_the_records_evenly_and_none_is_empty(dataset, tmp_path, shards, sizes):
     made = records(tmp_path / "records", dataset, shards=shards).output
     told = json.loads((made / "records.json").read_text())
@@ -115,8 +128,10 @@ def test_shards_share_the_records_evenly_and_none_is_empty(dataset, tmp_path, sh
 
 def test_training_records_are_mixed_and_others_in_order(dataset, tmp_path):
     made = records(tmp_path / "records", dataset).output
-    order = {split: [int(parse_example(payload)["image/source_id"][0]) for payload in payloads((made / ("%s.record-00000-of-00001" % split)).read_bytes())]
-             for split in ("train", "val")}
+    order = {}
+    for split in ("train", "val"):
+        data = (made / ("%s.record-00000-of-00001" % split)).read_bytes()
+        order[split] = [int(parse_example(payload)["image/source_id"][0]) for payload in payloads(data)]
     assert order["train"] != sorted(order["train"])
     assert order["val"] == sorted(order["val"])
 
@@ -137,7 +152,8 @@ def test_an_image_that_changed_since_is_refused(dataset, tmp_path):
     (dataset / image["file"]).write_bytes(bytes(data))
     with pytest.raises(StageError, match="has changed") as caught:
         records(tmp_path / "records", dataset)
-    assert image["sha256"] in caught.value.expected and caught.value.where.endswith(image["file"])
+    assert image["sha256"] in caught.value.expected
+    assert caught.value.where.endswith(image["file"])
 
 
 def test_the_golden_file_is_what_this_code_writes(tmp_path):
@@ -145,11 +161,10 @@ def test_the_golden_file_is_what_this_code_writes(tmp_path):
     root = tmp_path / "root"
     root.mkdir()
     (root / "a.png").write_bytes(image_bytes(1, (8, 4), "PNG"))
-    (root / "a.xml").write_text("<annotation><filename>a.png</filename><size><width>8</width><height>4</height></size>"
-                                "<object><name>na\u00efve</name><difficult>1</difficult><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>7</xmax><ymax>3</ymax></bndbox></object>"
-                                "<object><name>a</name><bndbox><xmin>0</xmin><ymin>0</ymin><xmax>8</xmax><ymax>4</ymax></bndbox></object></annotation>", encoding="utf-8")
+    (root / "a.xml").write_text(voc("a.png", [("na\u00efve", 1, 1, 7, 3), ("a", 0, 0, 8, 4)], (8, 4), "<difficult>1</difficult>"),
+                                encoding="utf-8")
     (root / "b.png").write_bytes(image_bytes(2, (5, 7), "PNG", "L"))
-    (root / "b.xml").write_text("<annotation><filename>b.png</filename><size><width>5</width><height>7</height></size></annotation>")
+    (root / "b.xml").write_text(voc("b.png", [], (5, 7)))
     made = records(tmp_path / "records", ingest(tmp_path / "dataset", root).output).output
     for name, source in (("two.record", "train.record-00000-of-00001"), ("two.pbtxt", "label_map.pbtxt")):
         if os.environ.get("UPDATE_GOLDEN"):

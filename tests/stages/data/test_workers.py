@@ -3,7 +3,6 @@ import os
 import signal
 
 import pytest
-
 from _detection.workers import ordered_map
 from _runtime import StageError
 
@@ -36,7 +35,8 @@ def test_results_come_in_order(processes, number):
 
 def test_several_processes_work():
     found = set(ordered_map(own_process, range(100), 2, chunk=1))
-    assert os.getpid() not in found and len(found) == 2
+    assert os.getpid() not in found
+    assert len(found) == 2
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from _runtime import Task
 from PIL import Image
 from stage_helpers import ROOT, STAGES, artifact, load
-
-from _runtime import Task
 
 WIDTH, HEIGHT = 64, 48
 
@@ -26,7 +25,8 @@ def run_here(stage, folder, inputs, cpus=1, **params):
         raise KeyError("no such parameters: %s" % unknown)
     output = Path(str(folder)) / "output"
     output.mkdir(parents=True)
-    task = Task({"schema": 1, "stage": stage, "name": stage, "params": dict(defaults(stage), **params), "inputs": inputs, "output": str(output),
+    task = Task({"schema": 1, "stage": stage, "name": stage, "params": dict(defaults(stage), **params), "inputs": inputs,
+                 "output": str(output),
                  "scratch": str(folder), "result": str(Path(str(folder)) / "result.json"), "cpus": cpus, "run": None})
     load(stage, "run").main(task)
     return task
@@ -50,10 +50,16 @@ def image_bytes(seed=0, size=(WIDTH, HEIGHT), kind="JPEG", mode="RGB", **options
     return encoded.getvalue()
 
 
+_OBJECT = """
+<object>
+<name>%s</name>%s
+<bndbox><xmin>%s</xmin><ymin>%s</ymin><xmax>%s</xmax><ymax>%s</ymax></bndbox>
+</object>"""
+
+
 def voc(filename="a.jpg", boxes=(("cat", 10, 10, 30, 40),), size=(WIDTH, HEIGHT), extra=""):
     """A VOC annotation. boxes: (label, xmin, ymin, xmax, ymax); extra: further tags in each object."""
-    objects = "".join("\n<object>\n<name>%s</name>%s\n<bndbox><xmin>%s</xmin><ymin>%s</ymin><xmax>%s</xmax><ymax>%s</ymax></bndbox>\n</object>"
-                      % (box[0], extra, box[1], box[2], box[3], box[4]) for box in boxes)
+    objects = "".join(_OBJECT % (box[0], extra, *box[1:]) for box in boxes)
     return "<annotation>\n<filename>%s</filename>\n<size><width>%d</width><height>%d</height><depth>3</depth></size>%s\n</annotation>\n" % (
         filename, size[0], size[1], objects)
 

@@ -29,7 +29,7 @@ def test_boxes_classes_and_flags():
     assert values["image"].shape == (4, 8, 3)
     assert values["groundtruth_boxes"].tolist() == [[0.25, 0.125, 0.75, 0.875], [0, 0, 1, 1]]
     assert values["groundtruth_classes"].tolist() == [2, 1]
-    assert values["groundtruth_difficult"].tolist() == [True, False]
+    assert values["groundtruth_difficult"].tolist() == [True, True]
     assert values["groundtruth_group_of"].tolist() == [False, False]
     assert values["groundtruth_is_crowd"].tolist() == [False, False]
     assert values["source_id"] == b"1"
@@ -40,7 +40,8 @@ def test_an_image_without_objects_is_a_grey_one_in_three_channels():
     values = decoded()[b"b.png"]
     assert values["image"].shape == (7, 5, 3)
     assert (values["image"][..., 0] == values["image"][..., 2]).all()
-    assert values["groundtruth_boxes"].shape == (0, 4) and values["groundtruth_classes"].shape == (0,)
+    assert values["groundtruth_boxes"].shape == (0, 4)
+    assert values["groundtruth_classes"].shape == (0,)
 
 
 def test_classes_by_name_through_the_label_map():
