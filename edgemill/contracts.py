@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 from edgemill import PROJECT, SCHEMA
 from edgemill.documents import check, load_yaml, unknown_name
 from edgemill.errors import RequestError
-from edgemill.hashing import digest_files, digest_of, sha256_file
+from edgemill.hashing import digest_files, digest_of, sha256_file, walk
 
 STAGES = PROJECT / "stages"
 PROGRAM = "run.py"
@@ -24,6 +23,7 @@ _INPUT = {
     "required": ["kind"],
     "properties": {"kind": {"type": "string"}, "optional": {"type": "boolean"}, "many": {"type": "boolean"}, "help": {"type": "string"}},
 }
+_TYPES = ["string", "integer", "number", "boolean", "array", "object"]
 _SCHEMA = {
     "type": "object",
     "additionalProperties": False,
@@ -35,7 +35,10 @@ _SCHEMA = {
         "uses": {"type": "array", "items": {"type": "string", "pattern": "^_"}},
         "inputs": {"type": "object", "additionalProperties": _INPUT},
         "output": {"type": "object", "additionalProperties": False, "required": ["kind"], "properties": {"kind": {"type": "string"}}},
-        "params": {"type": "object", "additionalProperties": {"type": "object", "required": ["type", "description"]}},
+        "params": {
+            "type": "object",
+            "additionalProperties": {"type": "object", "required": ["type", "description"], "properties": {"type": {"enum": _TYPES}}},
+        },
         "tools": {"type": "array", "items": {"type": "string"}},
         "resumable": {"type": "boolean"},
         "network": {"type": "boolean"},
@@ -97,25 +100,23 @@ class Contract:
     def meaning(self) -> str:
         """Digest of what of the contract belongs in a key: not help, limits or resources."""
         inputs = {name: [rule.kind, rule.many] for name, rule in self.inputs.items()}
-        return digest_of([self.name, self.image, inputs, self.output, self.network, sorted(self.tools)])
+        return digest_of([self.name, self.image, inputs, self.output, self.network, self.sees_run, sorted(self.tools)])
 
     def source(self) -> str:
         """Digest of the stage's source files and of the shared folders that it uses."""
         files = []
         for folder in (self.folder, *(self.folder.parent / name for name in (RUNTIME, *self.uses))):
             files += [
-                (f"{folder.name}/{path.relative_to(folder).as_posix()}", sha256_file(path), path.stat().st_size)
-                for path in _source_files(folder)
+                (f"{folder.name}/{name}", sha256_file(Path(entry.path)), status.st_size)
+                for name, entry, status in walk(folder)
+                if name != "stage.yaml" and is_source(name)
             ]
         return digest_files(files)
 
 
-def _source_files(folder: Path) -> list[Path]:
-    found = []
-    for here, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name != "__pycache__" and not name.startswith("."))
-        found += [Path(here, name) for name in names if name != "stage.yaml" and not name.endswith(".pyc") and not name.startswith(".")]
-    return found
+def is_source(name: str) -> bool:
+    """Whether a file of a stage's folder counts: byte code and what editors hide do not."""
+    return not name.endswith(".pyc") and not any(part == "__pycache__" or part.startswith(".") for part in name.split("/"))
 
 
 def _bytes(text: str) -> int:
@@ -135,7 +136,7 @@ def load_contract(name: str, stages: Path = STAGES, where: str = "") -> Contract
         RequestError: there is no such stage (the nearest one is named), or its contract is wrong.
     """
     folder = stages / name
-    if not (folder / "stage.yaml").is_file():
+    if (folder.parent, folder.name) != (stages, name) or not (folder / "stage.yaml").is_file():
         raise unknown_name("stage", name, stage_names(stages), where or str(stages))
     document = load_yaml(folder / "stage.yaml")
     check(document, _SCHEMA)
@@ -149,7 +150,7 @@ def load_contract(name: str, stages: Path = STAGES, where: str = "") -> Contract
         key: InputRule(rule["kind"], rule.get("optional", False), rule.get("many", False), rule.get("help", ""))
         for key, rule in fields.get("inputs", {}).items()
     }
-    return Contract(
+    contract = Contract(
         name=name,
         folder=folder,
         help=fields["help"],
@@ -166,3 +167,7 @@ def load_contract(name: str, stages: Path = STAGES, where: str = "") -> Contract
         cpus=fields.get("cpus", 1),
         memory=_bytes(fields.get("memory", "1GiB")),
     )
+    check(
+        document, contract.params_schema(), ("params",), {name: value for name, value in contract.defaults().items() if value is not None}
+    )
+    return contract

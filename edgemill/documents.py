@@ -217,10 +217,15 @@ def check(document: Document, schema: Mapping[str, Any], location: Location = ()
         RequestError: with file and line, what was expected and found, and the nearest right name for an unknown key.
     """
     from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
+    from jsonschema.exceptions import SchemaError, UnknownType, best_match
 
     value = document.data if value is None and not location else value
-    error = best_match(Draft202012Validator(schema).iter_errors(value))
+    try:
+        error = best_match(Draft202012Validator(schema).iter_errors(value))
+    except (SchemaError, UnknownType, re.error, TypeError, AttributeError) as defect:
+        raise RequestError(
+            "what is declared there is not a JSON Schema", where=document.where(location), found=f"{type(defect).__name__}: {defect}"
+        ) from None
     if error is None:
         return
     place = (*location, *error.absolute_path)

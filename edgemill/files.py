@@ -34,7 +34,11 @@ def write_bytes(path: Path, content: bytes, *, flush: bool = True) -> None:
 def write_json(path: Path, value: Any, *, flush: bool = True) -> None:
     """Write JSON with sorted keys, whole or not at all."""
     text = json.dumps(value, indent=None if not flush else 1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, text.encode() + b"\n", flush=flush)
+    try:
+        content = text.encode()
+    except UnicodeEncodeError:  # a file name that is not UTF-8
+        content = json.dumps(value, sort_keys=True, allow_nan=False).encode()
+    write_bytes(path, content + b"\n", flush=flush)
 
 
 def link(path: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -41,10 +42,13 @@ def sha256_file(path: Path) -> str:
 
 
 def digest_files(files: Iterable[tuple[str, str, int]]) -> str:
-    """The digest of a folder: sha256 over its sorted (relative path, sha256, size in bytes)."""
+    """The digest of a folder: sha256 over its sorted (relative path, sha256, size in bytes).
+
+    A name that is not UTF-8 counts with its bytes; each ends with a zero byte, which no name holds.
+    """
     digest = hashlib.sha256()
     for path, sha256, size in sorted(files):
-        digest.update(f"{sha256} {size} {path}\n".encode())
+        digest.update(f"{sha256} {size} {path}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
@@ -79,6 +83,19 @@ def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterat
             raise RequestError("neither a file nor a folder", where=entry.path, remedy="remove it from the data")
 
 
+def _stat(source: Path) -> os.stat_result:
+    """The stat of a source, links followed. Raises RequestError for what is neither a file nor a folder."""
+    try:
+        status = source.stat()
+    except OSError as error:
+        raise RequestError(
+            "no such file or folder" if isinstance(error, FileNotFoundError) else f"it cannot be read: {error.strerror}", where=str(source)
+        ) from None
+    if not stat.S_ISDIR(status.st_mode) and not stat.S_ISREG(status.st_mode):
+        raise RequestError("neither a file nor a folder", where=str(source))
+    return status
+
+
 class StatIndex:
     """Digests of source files and folders, re-read only where size, times or inode changed.
 
@@ -98,17 +115,16 @@ class StatIndex:
         return self._known[str(source)]
 
     def _digest(self, source: Path) -> str:
-        if not source.exists():
-            raise RequestError("no such file or folder", where=str(source))
+        status = _stat(source)
         index = self._folder / (hashlib.sha256(os.fsencode(source)).hexdigest()[:32] + ".json")
         before = {} if self._verify else self._load(index, source)
         after: dict[str, list[Any]] = {}
         changed = False
         found: Iterator[tuple[str, Path, os.stat_result]]
-        if source.is_dir():
+        if stat.S_ISDIR(status.st_mode):
             found = ((name, Path(entry.path), status) for name, entry, status in walk(source))
         else:
-            found = iter([("", source, source.stat())])
+            found = iter([("", source, status)])
         for name, path, status in found:
             print_of = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
             old = before.get(name)
@@ -116,16 +132,18 @@ class StatIndex:
                 after[name] = old
                 continue
             changed = True
+            # The ctime alone, because a user can set any mtime; and as it was before the first byte was read.
+            settled = status.st_ctime_ns + TIMESTAMP_GRANULARITY_NS < time.time_ns()
             try:
                 sha256 = sha256_file(path)
             except OSError as error:
                 raise RequestError(f"the file cannot be read: {error.strerror}", where=str(path)) from None
-            settled = max(status.st_mtime_ns, status.st_ctime_ns) + TIMESTAMP_GRANULARITY_NS < time.time_ns()
             after[name] = [*print_of, sha256, settled]
         if changed or len(before) != len(after):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            write_json(index, {"schema": SCHEMA, "source": str(source), "files": after}, flush=False)
-        if not source.is_dir():
+            with contextlib.suppress(OSError):  # it only spares work
+                self._folder.mkdir(parents=True, exist_ok=True)
+                write_json(index, {"schema": SCHEMA, "source": str(source), "files": after}, flush=False)
+        if "" in after:
             return str(after[""][4])
         return digest_files((name, entry[4], entry[0]) for name, entry in after.items())
 
@@ -133,9 +151,8 @@ class StatIndex:
     def _load(index: Path, source: Path) -> dict[str, list[Any]]:
         try:
             content = json.loads(index.read_bytes())
-        except (OSError, ValueError):
+            if content["schema"] != SCHEMA or content["source"] != str(source):
+                return {}
+            return {name: entry for name, entry in content["files"].items() if len(entry) == 6}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}
-        if not isinstance(content, dict) or content.get("schema") != SCHEMA or content.get("source") != str(source):
-            return {}
-        files: dict[str, list[Any]] = content["files"]
-        return files

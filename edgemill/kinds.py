@@ -129,8 +129,8 @@ class Kind:
         if rule.json is not None:
             try:
                 content = json.loads(path.read_bytes())
-            except ValueError as error:
-                raise invalid("JSON", str(error)) from None
+            except (ValueError, RecursionError) as error:
+                raise invalid("JSON", str(error) if isinstance(error, ValueError) else "values within values, too deep") from None
             missing = sorted(set(rule.json) - set(content)) if isinstance(content, dict) else ["a JSON object"]
             if missing:
                 raise invalid("the keys " + ", ".join(rule.json), "without " + ", ".join(missing))

@@ -158,19 +158,35 @@ def _step(
     params = {**contract.defaults(), **given}
     for param, value in params.items():
         if value is not None and contract.is_path(param):
-            base = Path.cwd() if param in overrides else document.path.parent
-            params[param] = os.path.abspath(base / Path(value).expanduser())
-            if not os.path.exists(params[param]):
-                raise RequestError(
-                    "no such file or folder",
-                    where=document.where((*location, "params", param)),
-                    found=params[param],
-                    remedy=f"give its place with --set {name}.{param}=PATH, or relative to the pipeline's file",
-                )
-        elif contract.params[param]["type"] == "integer" and isinstance(value, float):
-            params[param] = int(value)
+            place = f"--set {name}.{param}" if param in overrides else document.where((*location, "params", param))
+            params[param] = _existing(value, Path.cwd() if param in overrides else document.path.parent, place, f"{name}.{param}")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            params[param] = _normal(value, contract.params[param]["type"])
     inputs = {key: (value,) if isinstance(value, str) else tuple(value) for key, value in fields.get("inputs", {}).items()}
     return Step(name, contract, images[contract.image], kinds[contract.output], params, inputs, fields.get("optional", False), where)
+
+
+def _existing(value: str, base: Path, where: str, setting: str) -> str:
+    """The absolute path of a `format: path` parameter. Raises RequestError where nothing is there."""
+    try:
+        found = os.path.abspath(base / Path(value).expanduser())
+    except RuntimeError:  # ~NAME of a user that does not exist
+        found = value
+    if not value or not os.path.exists(found):
+        raise RequestError(
+            "no such file or folder",
+            where=where,
+            found=found if value else "an empty path",
+            remedy=f"give its place with --set {setting}=PATH, or relative to the pipeline's file",
+        )
+    return found
+
+
+def _normal(value: float, kind: str) -> float:
+    """The same number in the one form that its type has, so that 1 and 1.0 give the same key."""
+    if kind == "integer":
+        return int(value)
+    return float(value) if kind == "number" and abs(value) < 2**53 else value
 
 
 def _check_inputs(step: Step, steps: Mapping[str, Step], document: Document) -> None:
@@ -182,10 +198,12 @@ def _check_inputs(step: Step, steps: Mapping[str, Step], document: Document) -> 
             raise unknown_name(f"input of {step.contract.name}", key, rules, where)
         if len(feeders) != 1 and not rules[key].many:
             raise RequestError(f"the input {key!r} takes one artifact", where=where, found=", ".join(feeders) or "none")
+        if len(set(feeders)) != len(feeders):
+            raise RequestError(f"the input {key!r} takes each artifact once", where=where, found=", ".join(feeders))
         for feeder in feeders:
             _check_feed(step, key, rules[key], feeder, steps, where)
     for key, rule in rules.items():
-        if not rule.optional and key not in step.inputs:
+        if not rule.optional and not step.inputs.get(key):
             fitting = [name for name, other in steps.items() if other.kind.name == rule.kind]
             raise RequestError(
                 f"the stage {step.name!r} lacks its input {key!r}",
@@ -249,7 +267,7 @@ def _merge(given: Mapping[str, Any], overrides: Mapping[str, Any], contract: Con
         if not rest:
             merged[param] = value
         elif contract.params[param]["type"] == "object":
-            merged[param] = {**(merged.get(param) or {}), rest: value}
+            merged[param] = {**merged.get(param, contract.params[param].get("default") or {}), rest: value}
         else:
             raise RequestError(f"the parameter {param!r} has no parts", where=f"--set {step}.{name}", remedy=f"--set {step}.{param}=…")
     return merged
