@@ -204,7 +204,7 @@ def _check_inputs(step: Step, steps: Mapping[str, Step], document: Document) -> 
             _check_feed(step, key, rules[key], feeder, steps, where)
     for key, rule in rules.items():
         if not rule.optional and not step.inputs.get(key):
-            fitting = [name for name, other in steps.items() if other.kind.name == rule.kind]
+            fitting = [name for name, other in steps.items() if other.kind.name == rule.kind and other is not step]
             raise RequestError(
                 f"the stage {step.name!r} lacks its input {key!r}",
                 where=document.where(location),
