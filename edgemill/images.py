@@ -112,8 +112,9 @@ class Image:
 
 def lock_meaning(lock: Path) -> list[str]:
     """The requirements of a hashed pip list, sorted, without comments or line breaks."""
-    text = lock.read_text(encoding="utf-8").replace("\\\n", " ")
-    lines = (re.sub(r"(^|\s)#.*", "", line) for line in text.splitlines())
+    # As pip reads it: a line that is a comment does not go on, whatever it ends with.
+    text = re.sub(r"(?m)^\s*#.*$", "", lock.read_text(encoding="utf-8")).replace("\\\n", " ")
+    lines = (re.sub(r"\s#.*", "", line) for line in text.splitlines())
     return sorted(" ".join(sorted(line.split())) for line in lines if line.strip())
 
 
