@@ -2,6 +2,7 @@
 
 Linux only (it reads /proc), as is the compiler.
 """
+
 import contextlib
 import os
 import selectors
@@ -54,8 +55,9 @@ def run_limited(command, seconds, cwd=None):
     started = time.monotonic()
     deadline = started + seconds
     output = _Output()
-    process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               bufsize=0, start_new_session=True)
+    process = subprocess.Popen(
+        command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0, start_new_session=True
+    )
     try:
         timed_out = not _read(process, output, deadline)
     finally:

@@ -1,10 +1,12 @@
 """Compile the .tflite for the Edge TPU."""
+
 import re
 import shutil
 
-from _runtime import StageError, atomic_write, run, write_json, write_text
 from compiler_output import check_compiled, explain, is_flaky
 from compiler_process import run_limited
+
+from _runtime import StageError, atomic_write, run, write_json, write_text
 
 PROGRAM = "edgetpu_compiler"
 MODEL = "model_edgetpu.tflite"
@@ -30,9 +32,17 @@ def main(task):
     with atomic_write(task.output / MODEL) as stream, open(compiled, "rb") as made:
         shutil.copyfileobj(made, stream)
     # The command is told with bare names: where the files lay says nothing, and differs from machine to machine.
-    write_json(task.output / "compile.json", {
-        "schema": 1, "compiler": {"name": PROGRAM, "version": version}, "command": _command(version, task.params["seconds"], "OUT", "model.tflite"),
-        "seconds": round(finished.seconds, 3), "exit_code": finished.exit_code, "attempts": attempt})
+    write_json(
+        task.output / "compile.json",
+        {
+            "schema": 1,
+            "compiler": {"name": PROGRAM, "version": version},
+            "command": _command(version, task.params["seconds"], "OUT", "model.tflite"),
+            "seconds": round(finished.seconds, 3),
+            "exit_code": finished.exit_code,
+            "attempts": attempt,
+        },
+    )
     task.metrics["bytes"] = compiled.stat().st_size
 
 
@@ -60,10 +70,14 @@ def _find():
     program = shutil.which(PROGRAM)
     if program is None:
         raise StageError(
-            "this image has no %s" % PROGRAM, where="PATH", expected=PROGRAM, found="nothing of that name",
+            "this image has no %s" % PROGRAM,
+            where="PATH",
+            expected=PROGRAM,
+            found="nothing of that name",
             remedy="the compiler is proprietary: neither PyPI nor Debian has it. Google gives it out as a Debian package for x86-64 (see "
-                   "coral.ai/docs/edgetpu/compiler); the edgetpu Docker image installs that package, or the .deb that you supply. A pipeline "
-                   "that can do without declares the stage `optional: true`")
+            "coral.ai/docs/edgetpu/compiler); the edgetpu Docker image installs that package, or the .deb that you supply. A pipeline "
+            "that can do without declares the stage `optional: true`",
+        )
     return program
 
 
@@ -71,17 +85,32 @@ def _version(program, wanted):
     try:
         finished = run_limited([program, "--version"], VERSION_SECONDS)
     except OSError as error:
-        raise StageError("%s cannot be started" % PROGRAM, where=program, expected="an x86-64 program", found=error,
-                         remedy="install the compiler for this machine's processor, or compile on an x86-64 machine") from error
+        raise StageError(
+            "%s cannot be started" % PROGRAM,
+            where=program,
+            expected="an x86-64 program",
+            found=error,
+            remedy="install the compiler for this machine's processor, or compile on an x86-64 machine",
+        ) from error
     told = re.search(r"version (\d+(?:\.\d+)*)", finished.output)
     if finished.timed_out or finished.exit_code or told is None:
-        raise StageError("%s does not tell its version" % PROGRAM, where="%s --version" % PROGRAM, expected="version %s" % wanted,
-                         found="no end within %d s" % VERSION_SECONDS if finished.timed_out else
-                         "exit status %d: %s" % (finished.exit_code, finished.output.strip()[:200]),
-                         remedy="run it by hand in the image: its installation may be damaged")
+        raise StageError(
+            "%s does not tell its version" % PROGRAM,
+            where="%s --version" % PROGRAM,
+            expected="version %s" % wanted,
+            found="no end within %d s" % VERSION_SECONDS
+            if finished.timed_out
+            else "exit status %d: %s" % (finished.exit_code, finished.output.strip()[:200]),
+            remedy="run it by hand in the image: its installation may be damaged",
+        )
     if told.group(1) != wanted:
-        raise StageError("%s is of another version than the pipeline asks for" % PROGRAM, where="%s --version" % PROGRAM, expected=wanted,
-                         found=told.group(1), remedy="install that version in the edgetpu image, or set compile.version: %s" % told.group(1))
+        raise StageError(
+            "%s is of another version than the pipeline asks for" % PROGRAM,
+            where="%s --version" % PROGRAM,
+            expected=wanted,
+            found=told.group(1),
+            remedy="install that version in the edgetpu image, or set compile.version: %s" % told.group(1),
+        )
     return told.group(1)
 
 

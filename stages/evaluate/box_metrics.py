@@ -8,6 +8,7 @@ boxes per image and class. What COCO leaves open is decided as the Object Detect
 - the area of an object is that of its box, in pixels of the original image.
 - a class without an object to find has no AP (None), and the means leave it out. With objects but no detection it is 0.
 """
+
 import copy
 from collections import Counter
 
@@ -18,7 +19,7 @@ from pycocotools.cocoeval import COCOeval
 # Digits kept: the last bits of a mean may differ between processors, and the artifact's digest must not.
 DIGITS = 6
 SIZES = ("small", "medium", "large")
-SMALL_BELOW, LARGE_FROM = 32 ** 2, 96 ** 2  # px², COCO's limits
+SMALL_BELOW, LARGE_FROM = 32**2, 96**2  # px², COCO's limits
 
 
 def object_counts(truth):
@@ -34,8 +35,13 @@ def object_counts(truth):
     for annotation in objects:
         per_class[names[annotation["category_id"]]] += 1
         per_size[_size(annotation["area"])] += 1
-    return {"objects": len(objects), "crowd_regions": len(truth["annotations"]) - len(objects),
-            "difficult": sum(annotation["difficult"] for annotation in objects), "per_class": per_class, "per_size": per_size}
+    return {
+        "objects": len(objects),
+        "crowd_regions": len(truth["annotations"]) - len(objects),
+        "difficult": sum(annotation["difficult"] for annotation in objects),
+        "per_class": per_class,
+        "per_size": per_size,
+    }
 
 
 def box_metrics(truth, detections):
@@ -44,16 +50,24 @@ def box_metrics(truth, detections):
     Every value is in 0..1, rounded to 6 digits, or None where there was nothing to find: {"map", "map50", "map75", "map_small", …, "ar1",
     "ar10", "ar100", "ar_small", …, "per_class": [{"class", "ap", "ap50", "ar100", "objects", "detections"}]}.
     """
-    # Not COCO.loadRes, which cannot read an empty list. The boxes get ids (from 1: 0 would pass for no match) and areas just as it gives them.
-    annotations = [{"id": index, "image_id": found["image_id"], "category_id": found["category_id"], "bbox": found["bbox"],
-                    "score": found["score"], "area": found["bbox"][2] * found["bbox"][3], "iscrowd": 0}
-                   for index, found in enumerate(detections, start=1)]
+    # Not COCO.loadRes, which cannot read an empty list. Ids and areas are those that it gives; ids from 1, for 0 would pass for no match.
+    annotations = [
+        {
+            "id": index,
+            "image_id": found["image_id"],
+            "category_id": found["category_id"],
+            "bbox": found["bbox"],
+            "score": found["score"],
+            "area": found["bbox"][2] * found["bbox"][3],
+            "iscrowd": 0,
+        }
+        for index, found in enumerate(detections, start=1)
+    ]
     evaluation = COCOeval(_coco(truth), _coco({**truth, "annotations": annotations}), "bbox")
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
-    names = ("map", "map50", "map75", "map_small", "map_medium", "map_large",
-             "ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large")
+    names = ("map", "map50", "map75", "map_small", "map_medium", "map_large", "ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large")
     metrics = {name: _rounded(value) for name, value in zip(names, evaluation.stats, strict=True)}
     metrics["per_class"] = _per_class(evaluation, truth, detections)
     return metrics
@@ -66,9 +80,17 @@ def _per_class(evaluation, truth, detections):
     objects = object_counts(truth)["per_class"]
     found = Counter(detection["category_id"] for detection in detections)
     categories = sorted(truth["categories"], key=lambda category: category["id"])
-    return [{"class": category["name"], "ap": _mean(precision[:, :, index]), "ap50": _mean(precision[0, :, index]),
-             "ar100": _mean(recall[:, index]), "objects": objects[category["name"]], "detections": found[category["id"]]}
-            for index, category in enumerate(categories)]
+    return [
+        {
+            "class": category["name"],
+            "ap": _mean(precision[:, :, index]),
+            "ap50": _mean(precision[0, :, index]),
+            "ar100": _mean(recall[:, index]),
+            "objects": objects[category["name"]],
+            "detections": found[category["id"]],
+        }
+        for index, category in enumerate(categories)
+    ]
 
 
 def _coco(truth):

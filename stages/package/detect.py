@@ -5,24 +5,33 @@
 It prints a line for each object and writes each picture with its boxes. Needed: Python 3.7 or later, NumPy, Pillow, and LiteRT
 (`pip install ai-edge-litert`) or tflite-runtime. Exit status: 0 done, 2 something is missing or wrong, 3 no Edge TPU delegate.
 """
+
 import argparse
+import ctypes
 import json
 import os
 import sys
-from collections import namedtuple
+from typing import NamedTuple
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
 from _detection.postprocess import Detections, attributes, postprocess
 from _detection.resize import load_rgb, normalize, resize_bilinear
-from PIL import Image, ImageDraw, ImageFont
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 EDGE_TPU_LIBRARY = {"darwin": "libedgetpu.1.dylib", "win32": "edgetpu.dll"}.get(sys.platform, "libedgetpu.so.1")
 EXIF_ORIENTATION = 0x0112
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")  # Okabe and Ito's
 
-# label: str; number: of the class, from 0; score: 0..1; box: xmin, ymin, xmax, ymax in pixels of the picture.
-Found = namedtuple("Found", "label number score box")
+
+class Found(NamedTuple):
+    """An object: its class's label and number (from 0), score 0..1, and box [xmin, ymin, xmax, ymax] in pixels of the picture."""
+
+    label: str
+    number: int
+    score: float
+    box: list
 
 
 class StageError(Exception):
@@ -58,6 +67,7 @@ class Detector:
             self._anchors = read_anchors(os.path.join(os.path.dirname(path), "anchors.npy"))
 
     def __call__(self, pixels):
+        """`Detections` in uint8 pixels [height, width, 3], RGB."""
         # As in training: TensorFlow 1's bilinear resizing, rounded half to even.
         resized = np.rint(resize_bilinear(pixels, self._height, self._width)).astype(np.uint8)[np.newaxis]
         if self._source["dtype"] != np.uint8:
@@ -87,34 +97,41 @@ def load_interpreter(path, edge_tpu):
     runtime = import_runtime()
     if not os.path.isfile(path):
         raise StageError("there is no such model", path, remedy="give another with --model")
-    delegates = []
-    if edge_tpu:
-        try:
-            delegates = [runtime.load_delegate(EDGE_TPU_LIBRARY)]
-        except (ValueError, OSError) as error:
-            raise NoDelegateError("the Edge TPU cannot be used", EDGE_TPU_LIBRARY, found=str(error) or "no such library, or no Edge TPU",
-                                  remedy="install the Edge TPU runtime, plug in the device, or run without --edgetpu") from None
+    delegates = [load_delegate(runtime)] if edge_tpu else []
     try:
         interpreter = runtime.Interpreter(model_path=path, experimental_delegates=delegates)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        remedy = "a model compiled for the Edge TPU runs with --edgetpu only" if "edgetpu" in str(error) else "is the file whole? see SHA256SUMS"
+        edge_tpu_model = "edgetpu" in str(error)
+        remedy = "a model compiled for the Edge TPU runs with --edgetpu only" if edge_tpu_model else "is the file whole? see SHA256SUMS"
         raise StageError("the model cannot be loaded", path, found=str(error), remedy=remedy) from None
     return interpreter
+
+
+def load_delegate(runtime):
+    """The Edge TPU's delegate. Raises NoDelegateError."""
+    try:
+        ctypes.CDLL(EDGE_TPU_LIBRARY)  # asked first: the runtime's own failure leaves a traceback behind
+        return runtime.load_delegate(EDGE_TPU_LIBRARY)
+    except (ValueError, OSError) as error:
+        raise NoDelegateError(
+            "the Edge TPU cannot be used",
+            EDGE_TPU_LIBRARY,
+            found=str(error) or "the library, but no Edge TPU",
+            remedy="install the Edge TPU runtime, plug in the device, or run without --edgetpu",
+        ) from None
 
 
 def import_runtime():
     """The interpreter module of LiteRT, or of tflite-runtime, its older name."""
     try:
         from ai_edge_litert import interpreter
-        return interpreter
     except ImportError:
-        pass
-    try:
-        from tflite_runtime import interpreter
-        return interpreter
-    except ImportError:
-        raise StageError("there is no LiteRT here", remedy="pip install ai-edge-litert (or tflite-runtime)") from None
+        try:
+            from tflite_runtime import interpreter
+        except ImportError:
+            raise StageError("there is no LiteRT here", remedy="pip install ai-edge-litert (or tflite-runtime)") from None
+    return interpreter
 
 
 def in_pixels(detections, labels, width, height, threshold):
@@ -125,9 +142,16 @@ def in_pixels(detections, labels, width, height, threshold):
         if score < threshold or ymax <= ymin or xmax <= xmin:
             continue
         if not 0 <= number < len(labels):
-            raise StageError("the model found a class that has no label", "labels", "a class in 0..%d" % (len(labels) - 1), number,
-                             "give the labels of this model with --labels")
-        found.append(Found(labels[number], number, float(str(np.float32(score))), [round(float(value), 3) for value in (xmin, ymin, xmax, ymax)]))
+            raise StageError(
+                "the model found a class that has no label",
+                "labels",
+                "a class in 0..%d" % (len(labels) - 1),
+                number,
+                "give the labels of this model with --labels",
+            )
+        found.append(
+            Found(labels[number], number, float(str(np.float32(score))), [round(float(value), 3) for value in (xmin, ymin, xmax, ymax)])
+        )
     return found
 
 
@@ -176,7 +200,9 @@ def read_json(path):
         with open(path, encoding="utf-8") as stream:
             return json.load(stream)
     except (OSError, ValueError) as error:
-        raise StageError("the file cannot be read", path, found=error, remedy="it lies beside the model in the package: keep them together") from None
+        raise StageError(
+            "the file cannot be read", path, found=error, remedy="it lies beside the model in the package: keep them together"
+        ) from None
 
 
 def read_anchors(path):
@@ -212,8 +238,11 @@ def read_picture(path):
     with Image.open(path) as image:
         turned = image.getexif().get(EXIF_ORIENTATION, 1)
     if turned not in (0, 1):
-        print("detect.py: note: %s: its EXIF orientation (%s) is ignored, as in training; turn the picture if nothing is found" % (path, turned),
-              file=sys.stderr)
+        print(
+            "detect.py: note: %s: its EXIF orientation (%s) is ignored, as in training; turn the picture if nothing is found"
+            % (path, turned),
+            file=sys.stderr,
+        )
     return pixels
 
 
@@ -221,11 +250,22 @@ def tell(path, pixels, found, target, as_json):
     """Print what was found in one picture."""
     height, width = pixels.shape[:2]
     if as_json:
-        print(json.dumps({"image": path, "width": width, "height": height, "picture": target, "detections": [
-            {"label": each.label, "class": each.number, "score": each.score, "box": each.box} for each in found]}, ensure_ascii=False, sort_keys=True))
+        print(
+            json.dumps(
+                {
+                    "image": path,
+                    "width": width,
+                    "height": height,
+                    "picture": target,
+                    "detections": [{"label": each.label, "class": each.number, "score": each.score, "box": each.box} for each in found],
+                },
+                ensure_ascii=False,
+                sort_keys=True,
+            )
+        )
         return
     for each in found:
-        print("%s: %s %.2f xmin=%.0f ymin=%.0f xmax=%.0f ymax=%.0f" % ((path, each.label, each.score) + tuple(each.box)))
+        print("%s: %s %.2f xmin=%.0f ymin=%.0f xmax=%.0f ymax=%.0f" % (path, each.label, each.score, *each.box))
     if not found:
         print("%s: nothing found" % path)
 

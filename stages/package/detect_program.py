@@ -2,17 +2,24 @@
 
 What detect.py imports from `_detection` is replaced by its source, and the source of what that needs, at the line that begins with MARK.
 """
+
 import ast
 import builtins
 import symtable
-from collections import namedtuple
+from typing import NamedTuple
 
 from _runtime import StageError
 
 MARK = "# HERE "
 SHARED = "_detection"
 
-_Module = namedtuple("_Module", "lines tree defined")  # defined: {name: its top-level node}
+
+class _Module(NamedTuple):
+    """A parsed module; `defined` is {name: its top-level node}."""
+
+    lines: list
+    tree: ast.Module
+    defined: dict
 
 
 def build(program, stages):
@@ -29,8 +36,13 @@ def build(program, stages):
         segments = _segments(module, [alias.name for alias in node.names], node.module)
         clash = taken.keys() & segments.keys()
         if clash:
-            raise StageError("two shared modules define one name", node.module, "different names", ", ".join(sorted(clash)),
-                             "rename one: detect.py holds both")
+            raise StageError(
+                "two shared modules define one name",
+                node.module,
+                "different names",
+                ", ".join(sorted(clash)),
+                "rename one: detect.py holds both",
+            )
         taken.update(segments)
         used = set().union(*(_used(module.defined[name]) for name in segments))
         imports.update({name: line for name, line in _imported(module.tree).items() if name in used and name not in imports})
@@ -62,10 +74,20 @@ def _check_names(source):
         scopes += scope.get_children()
         for symbol in scope.get_symbols():
             name = symbol.get_name()
-            if symbol.is_referenced() and (symbol.is_global() or scope is table) and name not in known and not hasattr(builtins, name) \
-                    and name not in ("__file__", "__name__"):
-                raise StageError("detect.py would use a name that it does not have", "detect.py, line %d and after" % scope.get_lineno(),
-                                 "a name that it defines or imports", name, "let the shared function use nothing but its own module and libraries")
+            if (
+                symbol.is_referenced()
+                and (symbol.is_global() or scope is table)
+                and name not in known
+                and not hasattr(builtins, name)
+                and name not in ("__file__", "__name__")
+            ):
+                raise StageError(
+                    "detect.py would use a name that it does not have",
+                    "detect.py, line %d and after" % scope.get_lineno(),
+                    "a name that it defines or imports",
+                    name,
+                    "let the shared function use nothing but its own module and libraries",
+                )
 
 
 def _read(path):
@@ -86,8 +108,13 @@ def _segments(module, names, where):
     while waiting:
         name = waiting.pop()
         if name not in module.defined:
-            raise StageError("detect.py needs a name that its module does not define", where,
-                             "a function, class or constant of that module", name, "mend detect.py's imports")
+            raise StageError(
+                "detect.py needs a name that its module does not define",
+                where,
+                "a function, class or constant of that module",
+                name,
+                "mend detect.py's imports",
+            )
         if name not in needed:
             needed.add(name)
             waiting += [used for used in _used(module.defined[name]) if used in module.defined]
@@ -102,20 +129,22 @@ def _source(module, node):
     start = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))]) - 1
     while start and module.lines[start - 1].startswith("#"):
         start -= 1
-    return "\n".join(module.lines[start:node.end_lineno])
+    return "\n".join(module.lines[start : node.end_lineno])
 
 
 def _with_segments(lines, segments):
     place = next((index for index, line in enumerate(lines) if line.startswith(MARK)), None)
     if place is None:
-        raise StageError("detect.py has no place for the shared functions", "detect.py", "a line that begins with %r" % MARK, "none", "put the line back")
+        raise StageError(
+            "detect.py has no place for the shared functions", "detect.py", "a line that begins with %r" % MARK, "none", "put the line back"
+        )
     body = []
     for source in segments.values():
         # Two lines between functions, one where a constant follows a constant.
         body += ["", ""] if source.lstrip("#").split("\n")[-1].startswith(" ") or not body else []
         body += source.split("\n")
     head = ["# From here on: the functions with which the pipeline evaluated the model, as they were."]
-    return [*lines[:place], *head, *body, *lines[place + 1:]]
+    return [*lines[:place], *head, *body, *lines[place + 1 :]]
 
 
 def _with_imports(lines, statements):
@@ -125,7 +154,7 @@ def _with_imports(lines, statements):
     plain, by_module = set(), {}
     for line in [*lines[start:end], *statements]:
         if line.startswith("from "):
-            module, names = line[len("from "):].split(" import ")
+            module, names = line[len("from ") :].split(" import ")
             by_module.setdefault(module, set()).update(names.split(", "))
         else:
             plain.add(line)

@@ -1,4 +1,5 @@
 """README.md and LICENSES.md of the package, from templates."""
+
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -8,8 +9,14 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 def render(name, facts):
     """The text of templates/NAME. facts: lint, classes, metrics (or None), compiled, warm_start, model_bytes."""
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-                              keep_trailing_newline=True, autoescape=False)  # noqa: S701 (Markdown, not HTML)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - Markdown, not HTML
+    )
     environment.filters.update(metric=metric, cell=cell)
     return environment.get_template(name).render(**facts)
 

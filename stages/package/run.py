@@ -1,12 +1,14 @@
 """Collect what goes to the device, and refuse what would not work there."""
+
 import json
 import shutil
 from pathlib import Path
 
-from _detection.label_map import parse_label_map
-from _runtime import StageError, run, sha256_file, write_json, write_text
 from detect_program import build
 from package_texts import render
+
+from _detection.label_map import parse_label_map
+from _runtime import StageError, run, sha256_file, write_json, write_text
 
 HERE = Path(__file__).resolve().parent
 SUMS = "SHA256SUMS"
@@ -23,14 +25,30 @@ def main(task):
     for source, name in _copied(model, compiled, graph, dataset, lint):
         shutil.copyfile(source.path / name, task.output / name)
     write_text(task.output / "labels.txt", "".join(name + "\n" for name in classes))
-    write_json(task.output / "model.json", {
-        "schema": 1, "inference_type": lint["inference_type"], "input_size": lint["input_size"], "mean": lint["mean"], "std": lint["std"],
-        "decode": lint["decode"], "postprocess": lint["postprocess"] is not None, "classes": classes})
+    write_json(
+        task.output / "model.json",
+        {
+            "schema": 1,
+            "inference_type": lint["inference_type"],
+            "input_size": lint["input_size"],
+            "mean": lint["mean"],
+            "std": lint["std"],
+            "decode": lint["decode"],
+            "postprocess": lint["postprocess"] is not None,
+            "classes": classes,
+        },
+    )
     inputs = lineage([each for each in (model, compiled, graph, dataset, evaluation) if each is not None])
     write_json(task.output / "inputs.json", {"schema": 1, "stages": inputs})
     write_text(task.output / "detect.py", build((HERE / "detect.py").read_text(encoding="utf-8"), HERE.parent))
-    facts = {"lint": lint, "classes": classes, "metrics": metrics, "compiled": compiled is not None, "warm_start": _warm_start(inputs),
-             "model_bytes": (model.path / "model.tflite").stat().st_size}
+    facts = {
+        "lint": lint,
+        "classes": classes,
+        "metrics": metrics,
+        "compiled": compiled is not None,
+        "warm_start": _warm_start(inputs),
+        "model_bytes": (model.path / "model.tflite").stat().st_size,
+    }
     for name in ("README.md", "LICENSES.md"):
         write_text(task.output / name, render(name, facts))
     _write_sums(task.output)
@@ -39,9 +57,13 @@ def main(task):
 
 def _require_usable(lint):
     if not lint["usable"]:
-        raise StageError("the model is marked as not for use, so no package is made of it", where="lint.json",
-                         expected="usable: true", found=lint.get("unusable_because") or "usable: false",
-                         remedy="train with quantization and convert without dummy_ranges")
+        raise StageError(
+            "the model is marked as not for use, so no package is made of it",
+            where="lint.json",
+            expected="usable: true",
+            found=lint.get("unusable_because") or "usable: false",
+            remedy="train with quantization and convert without dummy_ranges",
+        )
 
 
 def _classes(model, graph, dataset):
@@ -50,12 +72,22 @@ def _classes(model, graph, dataset):
     for source, name in ((model, "labels.json"), (graph, "graph.json")):
         found = source.json(name)["classes"]
         if found != classes:
-            raise StageError("the model and the dataset do not have the same classes in the same order", where="%s of %s" % (name, source.name),
-                             expected=", ".join(classes), found=", ".join(found), remedy="bind package to the dataset that the model was trained on")
+            raise StageError(
+                "the model and the dataset do not have the same classes in the same order",
+                where="%s of %s" % (name, source.name),
+                expected=", ".join(classes),
+                found=", ".join(found),
+                remedy="bind package to the dataset that the model was trained on",
+            )
     for name in classes:
         if len(name.splitlines()) != 1:
-            raise StageError("a class name cannot be written as one line of labels.txt", where="label_map.pbtxt", expected="one line",
-                             found=json.dumps(name), remedy="rename the class")
+            raise StageError(
+                "a class name cannot be written as one line of labels.txt",
+                where="label_map.pbtxt",
+                expected="one line",
+                found=json.dumps(name),
+                remedy="rename the class",
+            )
     return classes
 
 
@@ -66,9 +98,13 @@ def _metrics(evaluation, model):
     metrics, digest = evaluation.json("metrics.json"), sha256_file(model.path / "model.tflite")
     own = [name for name, each in metrics["models"].items() if each["model"]["sha256"] == digest]
     if not own:
-        raise StageError("the evaluation is of another model", where="metrics.json of %s" % evaluation.name, expected="sha256 %s" % digest,
-                         found=", ".join("%s: %s" % (name, each["model"]["sha256"]) for name, each in metrics["models"].items()),
-                         remedy="bind package and infer-tflite to the same model")
+        raise StageError(
+            "the evaluation is of another model",
+            where="metrics.json of %s" % evaluation.name,
+            expected="sha256 %s" % digest,
+            found=", ".join("%s: %s" % (name, each["model"]["sha256"]) for name, each in metrics["models"].items()),
+            remedy="bind package and infer-tflite to the same model",
+        )
     return {**metrics, "own": own[0]}
 
 
@@ -77,8 +113,13 @@ def _require_same_model(model, compiled):
         return
     told = (compiled.manifest()["inputs"].get("model") or {}).get("digest")
     if told != model.digest:
-        raise StageError("the compiled model was made from another model", where=compiled.name, expected="input digest %s" % model.digest,
-                         found=told, remedy="bind package and compile to the same model")
+        raise StageError(
+            "the compiled model was made from another model",
+            where=compiled.name,
+            expected="input digest %s" % model.digest,
+            found=told,
+            remedy="bind package and compile to the same model",
+        )
 
 
 def _copied(model, compiled, graph, dataset, lint):
@@ -103,8 +144,13 @@ def lineage(artifacts):
         for bound in manifest["inputs"].values():
             digests.update({each["name"]: each["digest"] for each in (bound if isinstance(bound, list) else [bound]) if each})
         stages.update(manifest["lineage"])
-    return {name: {**{field: entry.get(field) for field in ("stage", "key", "image", "params", "inputs")},
-                   "digest": entry.get("digest") or digests.get(name)} for name, entry in stages.items()}
+    return {
+        name: {
+            **{field: entry.get(field) for field in ("stage", "key", "image", "params", "inputs")},
+            "digest": entry.get("digest") or digests.get(name),
+        }
+        for name, entry in stages.items()
+    }
 
 
 def _warm_start(inputs):

@@ -1,10 +1,12 @@
 """Example pictures: images where the models do worst and best, with the true boxes and each model's, as small JPEGs."""
+
 import base64
 import io
-from collections import namedtuple
+from typing import NamedTuple
+
+from PIL import Image, ImageDraw, ImageFont
 
 from _detection.resize import load_rgb
-from PIL import Image, ImageDraw, ImageFont
 
 LONGEST_SIDE = 440  # pixels of an embedded picture
 SHORTEST_UPSCALED = 320  # smaller images are enlarged, or their labels would cover them
@@ -13,20 +15,41 @@ MATCH_IOU = 0.5
 # Okabe and Ito's colours: told apart with the common kinds of colour blindness; black is left out, for it vanishes in the dark.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 
-Box = namedtuple("Box", "category bbox score")  # bbox: xmin, ymin, xmax, ymax in pixels; score None for a true box
-Panel = namedtuple("Panel", "title alt uri width height")
-Picture = namedtuple("Picture", "name panels")
+
+class Box(NamedTuple):
+    """category: from 1; bbox: xmin, ymin, xmax, ymax in pixels; score: 0..1, None for a true box."""
+
+    category: int
+    bbox: list
+    score: float | None
+
+
+class Panel(NamedTuple):
+    """A picture with boxes: `alt` tells them in words, `uri` is the JPEG; width and height in pixels."""
+
+    title: str
+    alt: str
+    uri: str
+    width: int
+    height: int
+
+
+class Picture(NamedTuple):
+    """An image's panels, the true boxes' first."""
+
+    name: str
+    panels: list
 
 
 def pick(images, truth, found, count):
     """Ids of `count` images: half where the models do worst, half where they do best; {"worst": [id], "best": [id]}.
 
-    truth: {id: [Box]}; found: [{id: [Box]}], one for each model, below the threshold left out. An image's quality is that of its worst model: F1
-    at IoU 0.5, then the mean score of its right boxes. Equals keep the dataset's order.
+    truth: {id: [Box]}; found: [{id: [Box]}], one for each model, below the threshold left out. An image's quality is that of its worst
+    model: F1 at IoU 0.5, then the mean score of its right boxes. Equals keep the dataset's order.
     """
     ranked = sorted(images, key=lambda each: min((quality(truth.get(each, []), boxes.get(each, [])) for boxes in found), default=(0, 0)))
-    worst = ranked[:(count + 1) // 2]
-    best = [each for each in reversed(ranked) if each not in worst][:count - len(worst)]
+    worst = ranked[: (count + 1) // 2]
+    best = [each for each in reversed(ranked) if each not in worst][: count - len(worst)]
     return {"worst": worst, "best": best}
 
 
@@ -88,15 +111,24 @@ def _in_words(boxes, classes):
 
 
 def pictures(dataset, split, detections, count, threshold):
-    """{"worst": [Picture], "best": [Picture]} of `split`; `detections` is [(model's name, COCO results)], `threshold` the least score drawn."""
+    """{"worst": [Picture], "best": [Picture]} of `split`.
+
+    detections: [(model's name, COCO results)]; threshold: the least score that is drawn.
+    """
     names = [name for name, _ in detections]
     shown = {image["id"]: image for image in dataset.images(split)}
-    truth = {number: [Box(dataset.class_id(obj["class"]), obj["bbox"], None) for obj in image["objects"] if not (obj["crowd"] or obj["group_of"])]
-             for number, image in shown.items()}
+    truth = {
+        number: [
+            Box(dataset.class_id(obj["class"]), obj["bbox"], None) for obj in image["objects"] if not (obj["crowd"] or obj["group_of"])
+        ]
+        for number, image in shown.items()
+    }
     found = [_boxes(results, threshold) for _, results in detections]
     chosen = pick(list(shown), truth, found, count)
-    return {which: [_picture(dataset, shown[number], truth[number], names, [boxes.get(number, []) for boxes in found]) for number in numbers]
-            for which, numbers in chosen.items()}
+    return {
+        which: [_picture(dataset, shown[number], truth[number], names, [boxes.get(number, []) for boxes in found]) for number in numbers]
+        for which, numbers in chosen.items()
+    }
 
 
 def _picture(dataset, image, truth, names, found):

@@ -2,8 +2,9 @@
 
 Every point that is drawn is one of the given points: thinning leaves points out, it never averages.
 """
+
 import math
-from collections import namedtuple
+from typing import NamedTuple
 
 WIDTH, HEIGHT = 720, 240
 LEFT, RIGHT, TOP, BOTTOM = 58, 18, 14, 42
@@ -11,17 +12,55 @@ MOST_POINTS = 480
 # Above this ratio of largest to smallest value a linear axis shows nothing but the first few points.
 LOG_RATIO = 30
 
-Series = namedtuple("Series", "label points markers")  # points: [(x, y)]; markers: draw each point
-Mark = namedtuple("Mark", "at label")  # a vertical line
-Tick = namedtuple("Tick", "place label")  # place: pixels
-Line = namedtuple("Line", "label path dots")  # path: SVG path data; dots: [(x, y, label)] in pixels
-Chart = namedtuple("Chart", "id title description x_label x_ticks y_ticks lines marks")
+
+class Series(NamedTuple):
+    """Data of a line: `points` is [(x, y)]; with `markers` each is drawn."""
+
+    label: str
+    points: list
+    markers: bool
+
+
+class Mark(NamedTuple):
+    """A vertical line at an x value."""
+
+    at: float
+    label: str
+
+
+class Tick(NamedTuple):
+    """A tick or mark; `place` is in pixels."""
+
+    place: float
+    label: str
+
+
+class Line(NamedTuple):
+    """A drawn line: `path` is SVG path data, `dots` [(x, y, label)] in pixels."""
+
+    label: str
+    path: str
+    dots: list
+
+
+class Chart(NamedTuple):
+    """All that the template needs: lists of Tick, Line and Tick."""
+
+    id: str
+    title: str
+    description: str
+    x_label: str
+    x_ticks: list
+    y_ticks: list
+    lines: list
+    marks: list
 
 
 def line_chart(chart_id, title, series, x_label, description, marks=(), x_range=None, y_range=None, log=None):
     """A Chart of `series`, or None where they hold no finite point.
 
-    x_range, y_range: (low, high) or None for the data's own. log: logarithmic y axis; None decides by the data (all above 0, ratio above 30).
+    x_range, y_range: (low, high) or None for the data's own. log: logarithmic y axis; None decides by the data (all above 0, largest
+    to smallest above 30).
     """
     series = [Series(each.label, [point for point in each.points if _finite(point)], each.markers) for each in series]
     series = [each for each in series if each.points]
@@ -45,8 +84,13 @@ def thin(points, most=MOST_POINTS):
     stretch = math.ceil(len(points) * 4 / most)
     kept = []
     for start in range(0, len(points), stretch):
-        part = points[start:start + stretch]
-        indices = {0, len(part) - 1, min(range(len(part)), key=lambda index: part[index][1]), max(range(len(part)), key=lambda index: part[index][1])}
+        part = points[start : start + stretch]
+        indices = {
+            0,
+            len(part) - 1,
+            min(range(len(part)), key=lambda index: part[index][1]),
+            max(range(len(part)), key=lambda index: part[index][1]),
+        }
         kept += [part[index] for index in sorted(indices)]
     return kept
 
@@ -106,7 +150,7 @@ def _ticks(low, high, about):
 
 def _log_ticks(low, high):
     factors = (1, 2, 5) if high - low < 3 else (1,)
-    values = [factor * 10.0 ** power for power in range(math.floor(low), math.ceil(high) + 1) for factor in factors]
+    values = [factor * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for factor in factors]
     return [value for value in values if low <= math.log10(value) <= high]
 
 

@@ -1,4 +1,5 @@
 """Renders the page: templates with autoescape, and the filters that write numbers for people."""
+
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -10,9 +11,25 @@ ABSENT = "\N{EN DASH}"
 
 def render(context):
     """The whole page, one string: style, drawings and pictures are inside it."""
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-                              lstrip_blocks=True, keep_trailing_newline=True)
-    environment.filters.update(metric=metric, signed=signed, bytes=in_bytes, seconds=seconds, short=short, count=count, plain=plain, milliseconds=milliseconds, span=span)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        metric=metric,
+        signed=signed,
+        bytes=in_bytes,
+        seconds=seconds,
+        short=short,
+        count=count,
+        plain=plain,
+        milliseconds=milliseconds,
+        span=span,
+    )
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     return environment.get_template("report.html").render(style=style, **context)
 
@@ -31,7 +48,7 @@ def in_bytes(value):
     """Bytes with a decimal unit."""
     if value is None:
         return ABSENT
-    for unit, size in (("GB", 10 ** 9), ("MB", 10 ** 6), ("kB", 10 ** 3)):
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if value >= size:
             return f"{value / size:.3g} {unit}" if value < 999.5 * size else f"{value / size:.0f} {unit}"
     return f"{value} B"
@@ -76,5 +93,9 @@ def plain(value):
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        return " × ".join(plain(each) for each in value) if all(isinstance(each, int) for each in value) else ", ".join(plain(each) for each in value)
+        return (
+            " × ".join(plain(each) for each in value)
+            if all(isinstance(each, int) for each in value)
+            else ", ".join(plain(each) for each in value)
+        )
     return str(value)

@@ -1,4 +1,5 @@
 """The artifacts that a page tells of, by kind; whatever is absent is simply not there."""
+
 import json
 
 

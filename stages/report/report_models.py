@@ -1,7 +1,10 @@
 """The page's part on the model itself: accuracy side by side, fake-quantization, the .tflite's lint, compilation, the package."""
 
+from page import in_bytes, plain, seconds
+
 # Statuses of fake_quant_audit.json that mean: this layer's range is known. A concat may take its inputs' ranges.
 GOOD_LAYER = ("ok", "from inputs")
+POSTPROCESS_FACTS = ("max_detections", "nms_iou_threshold", "nms_score_threshold", "use_regular_nms")
 
 
 def evaluations(artifacts):
@@ -14,16 +17,26 @@ def _evaluation(artifact, artifacts):
     timings = {each.name: (each.json("timing.json") or {}).get("seconds_per_image") for each in artifacts.of("detections")}
     names = report.get("order") or sorted(report["models"])
     models = [{"name": name, **report["models"][name], "seconds_per_image": timings.get(name)} for name in names]
-    return {"name": artifact.name, "split": report.get("split"), "images": report["images"], "objects": report.get("objects"),
-            "crowd_regions": report.get("crowd_regions"), "per_size": report.get("per_size") or {}, "models": models,
-            "differences": report["differences"], "gates": report["gates"], "classes": _classes(models)}
+    return {
+        "name": artifact.name,
+        "split": report.get("split"),
+        "images": report["images"],
+        "objects": report.get("objects"),
+        "crowd_regions": report.get("crowd_regions"),
+        "models": models,
+        "heads": [f"#{name}" for name in names] + [f"#{each['model']} \N{MINUS SIGN} {each['against']}" for each in report["differences"]],
+        "differences": report["differences"],
+        "gates": report["gates"],
+        "classes": _classes(models),
+    }
 
 
 def _classes(models):
     rows = {}
     for model in models:
         for each in model.get("per_class") or []:
-            rows.setdefault(each["class"], {"class": each["class"], "objects": each.get("objects"), "models": {}})["models"][model["name"]] = each
+            row = rows.setdefault(each["class"], {"class": each["class"], "objects": each.get("objects"), "models": {}})
+            row["models"][model["name"]] = each
     return list(rows.values())
 
 
@@ -38,8 +51,15 @@ def audits(artifacts):
             row = ops.setdefault(layer["op"], {"op": layer["op"], "layers": 0, "good": 0})
             row["layers"] += 1
             row["good"] += layer["status"] in GOOD_LAYER
-        found.append({"name": each.name, "quantized": audit.get("quantized"), "ops": list(ops.values()), "layers": layers,
-                      "wrong": [layer for layer in layers if layer["status"] not in GOOD_LAYER]})
+        found.append(
+            {
+                "name": each.name,
+                "quantized": audit.get("quantized"),
+                "ops": list(ops.values()),
+                "layers": layers,
+                "wrong": [layer for layer in layers if layer["status"] not in GOOD_LAYER],
+            }
+        )
     return found
 
 
@@ -48,10 +68,25 @@ def tflites(artifacts):
     found = []
     for each in artifacts.of("tflite"):
         lint = each.json("lint.json")
-        found.append({"name": each.name, "usable": lint.get("usable"), "bytes": lint.get("bytes", _size(each, "model.tflite")),
-                      "operators": lint["operators"], "tensors": lint["tensors"], "inputs": lint["inputs"], "outputs": lint["outputs"],
-                      "postprocess": lint.get("postprocess")})
+        found.append(
+            {
+                "name": each.name,
+                "usable": lint["usable"],
+                "unusable_because": lint.get("unusable_because"),
+                "bytes": lint.get("bytes", _size(each, "model.tflite")),
+                "facts": _model_facts(lint),
+                "operators": lint["operators"],
+                "inputs": lint["inputs"],
+                "outputs": lint["outputs"],
+            }
+        )
     return found
+
+
+def _model_facts(lint):
+    facts = [("size", in_bytes(lint.get("bytes"))), ("tensors", ", ".join(f"{count} {kind}" for kind, count in lint["tensors"].items()))]
+    attributes = lint.get("postprocess") or {}
+    return facts + [(name.replace("_", " "), plain(attributes[name])) for name in POSTPROCESS_FACTS if name in attributes]
 
 
 def compilations(artifacts):
@@ -60,9 +95,17 @@ def compilations(artifacts):
     for each in artifacts.of("edgetpu"):
         told = each.json("compile.json")
         log = each.path / "compiler.log"
-        found.append({"name": each.name, "compiler": told["compiler"], "seconds": told["seconds"], "attempts": told.get("attempts"),
-                      "bytes": _size(each, "model_edgetpu.tflite"), "log": log.read_text(encoding="utf-8", errors="replace")[-8000:]
-                      if log.is_file() else None})
+        found.append(
+            {
+                "name": each.name,
+                "facts": [
+                    ("compiler", " ".join(str(value) for value in told["compiler"].values())),
+                    ("time", seconds(told["seconds"])),
+                    ("size", in_bytes(_size(each, "model_edgetpu.tflite"))),
+                ],
+                "log": log.read_text(encoding="utf-8", errors="replace")[-8000:] if log.is_file() else None,
+            }
+        )
     return found
 
 
@@ -70,8 +113,11 @@ def packages(artifacts):
     """Every file of each package."""
     found = []
     for each in artifacts.of("package"):
-        files = each.manifest.get("files") or [{"path": path.relative_to(each.path).as_posix(), "bytes": path.stat().st_size, "sha256": None}
-                                               for path in sorted(each.path.rglob("*")) if path.is_file()]
+        files = each.manifest.get("files") or [
+            {"path": path.relative_to(each.path).as_posix(), "bytes": path.stat().st_size, "sha256": None}
+            for path in sorted(each.path.rglob("*"))
+            if path.is_file()
+        ]
         found.append({"name": each.name, "files": sorted(files, key=lambda file: file["path"])})
     return found
 

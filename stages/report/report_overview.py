@@ -1,8 +1,16 @@
 """The top of the page: the verdict, the stages and their graph, what could not be checked, and all warnings."""
+
 from stage_graph import layout
 
-STATES = {"ran": ("ran now", "✓"), "published": ("already published", "●"), "unavailable": ("unavailable", "–"), "failed": ("failed", "✕"),
-          "damaged": ("damaged", "✕"), "waiting": ("not reached", "–"), "to run": ("not run", "–")}
+STATES = {
+    "ran": ("ran now", "✓"),
+    "published": ("already published", "●"),
+    "unavailable": ("unavailable", "–"),
+    "failed": ("failed", "✕"),
+    "damaged": ("damaged", "✕"),
+    "waiting": ("not reached", "–"),
+    "to run": ("not run", "–"),
+}
 UNKNOWN_STATE = ("not recorded", "·")
 
 
@@ -23,12 +31,22 @@ def _row(name, entry, lineage, made):
     label, sign = STATES.get(state, (state, "·") if state else UNKNOWN_STATE)
     seconds = entry.get("seconds")
     feeds = entry.get("inputs") or past.get("inputs") or {}
-    return {"name": name, "stage": entry.get("stage") or past.get("stage") or manifest.get("stage"), "state": state, "label": label, "sign": sign,
-            "css": state if state in STATES and " " not in state else "unknown",
-            "seconds": manifest.get("seconds") if seconds is None else seconds, "image": entry.get("image") or manifest.get("image_name"),
-            "image_id": past.get("image") or manifest.get("image"), "key": entry.get("key") or past.get("key"),
-            "digest": entry.get("digest") or manifest.get("digest"), "reason": entry.get("reason"), "optional": bool(entry.get("optional")),
-            "inputs": _feeders(feeds)}
+    return {
+        "name": name,
+        "stage": entry.get("stage") or past.get("stage") or manifest.get("stage"),
+        "state": state,
+        "label": label,
+        "sign": sign,
+        "css": state if state in STATES and " " not in state else "unknown",
+        "seconds": manifest.get("seconds") if seconds is None else seconds,
+        "image": entry.get("image") or manifest.get("image_name"),
+        "image_id": past.get("image") or manifest.get("image"),
+        "key": entry.get("key") or past.get("key"),
+        "digest": entry.get("digest") or manifest.get("digest"),
+        "reason": entry.get("reason"),
+        "optional": bool(entry.get("optional")),
+        "inputs": _feeders(feeds),
+    }
 
 
 def _feeders(inputs):
@@ -55,7 +73,11 @@ def verdict(rows, evaluations, models):
     unusable = [model["name"] for model in models if model["usable"] is False]
     gates = [gate for evaluation in evaluations for gate in evaluation["gates"]]
     if unusable:
-        return {"css": "bad", "word": "Not for use", "text": f"{_names(unusable)} was made with dummy ranges: what it puts out means nothing."}
+        return {
+            "css": "bad",
+            "word": "Not for use",
+            "text": f"{_names(unusable)} was made with dummy ranges: what it puts out means nothing.",
+        }
     if failed and any(not row["optional"] for row in rows if row["name"] in failed):
         return {"css": "bad", "word": "Failed", "text": f"{_names(failed)} failed; the page tells of what was made."}
     if any(not gate["passed"] for gate in gates):
@@ -71,17 +93,18 @@ def headline(evaluations, models, packages):
     """Cards of the most telling numbers: [{"label", "value", "format", "note"}]; `format` names a template filter."""
     cards = []
     for evaluation in evaluations[:1]:
-        for model in evaluation["models"]:
-            cards.append({"label": model["name"], "value": model["map50"], "format": "metric", "note": f"mAP@0.5 on {evaluation['split']}"})
-        for difference in evaluation["differences"]:
-            cards.append({"label": f"{difference['against']} → {difference['model']}", "value": difference["map50"], "format": "signed",
-                          "note": "mAP@0.5, change"})
-    for model in models:
-        if model["bytes"] is not None:
-            cards.append({"label": model["name"], "value": model["bytes"], "format": "bytes", "note": "size of the .tflite"})
-    for package in packages[:1]:
-        cards.append({"label": package["name"], "value": len(package["files"]), "format": "count", "note": "files in the package"})
+        cards += [_card(model["name"], model["map50"], "metric", f"mAP@0.5 on {evaluation['split']}") for model in evaluation["models"]]
+        cards += [
+            _card(f"{difference['against']} → {difference['model']}", difference["map50"], "signed", "mAP@0.5, change")
+            for difference in evaluation["differences"]
+        ]
+    cards += [_card(model["name"], model["bytes"], "bytes", "size of the .tflite") for model in models if model["bytes"] is not None]
+    cards += [_card(package["name"], len(package["files"]), "count", "files in the package") for package in packages[:1]]
     return cards
+
+
+def _card(label, value, form, note):
+    return {"label": label, "value": value, "format": form, "note": note}
 
 
 def unchecked(rows, artifacts, evaluations):
@@ -91,8 +114,11 @@ def unchecked(rows, artifacts, evaluations):
     compile_rows = [row for row in rows if row["stage"] == "compile" and row["state"] not in ("ran", "published")]
     if compiled is None:
         reason = "; ".join(f"stage {row['name']}: {row['label']}{', ' + row['reason'] if row['reason'] else ''}" for row in compile_rows)
-        told.append("The model was not compiled for the Edge TPU" + (f" ({reason})." if reason else ": no artifact of edgetpu_compiler is here.")
-                    + " How many of its operators an Edge TPU would run is not known.")
+        told.append(
+            "The model was not compiled for the Edge TPU"
+            + (f" ({reason})." if reason else ": no artifact of edgetpu_compiler is here.")
+            + " How many of its operators an Edge TPU would run is not known."
+        )
     else:
         told.append("No Edge TPU took part: the compiled model was not run. Its accuracy and speed on a device are not measured.")
     if artifacts.first("tflite") is not None:
@@ -102,7 +128,9 @@ def unchecked(rows, artifacts, evaluations):
     for evaluation in evaluations:
         empty = [row["class"] for row in evaluation["classes"] if not row["objects"]]
         if empty:
-            told.append(f"The split {evaluation['split']} has no example of {_names(empty)}: these classes have no AP and the means leave them out.")
+            told.append(
+                f"The split {evaluation['split']} has no example of {_names(empty)}: these classes have no AP and the means leave them out."
+            )
         if not evaluation["gates"]:
             told.append("The pipeline sets no gate: neither a loss in conversion nor a low mAP would have stopped it.")
     if artifacts.first("frozen-graph") is None:

@@ -1,6 +1,7 @@
 """The page's part on what went into the model: dataset, configuration and training."""
+
 from line_chart import Mark, Series, line_chart
-from page import seconds
+from page import plain, seconds
 
 MOST_PROBLEMS = 50  # of an audit, told one by one
 USUAL_SPLITS = ("train", "val", "test")
@@ -15,7 +16,9 @@ def _dataset(artifact):
     dataset, audit = artifact.json("dataset.json"), artifact.json("audit.json") or {}
     splits = {}
     for image in dataset["images"]:
-        split = splits.setdefault(image["split"], {"images": 0, "background": 0, "objects": 0, "classes": dict.fromkeys(dataset["classes"], 0)})
+        split = splits.setdefault(
+            image["split"], {"images": 0, "background": 0, "objects": 0, "classes": dict.fromkeys(dataset["classes"], 0)}
+        )
         split["images"] += 1
         split["background"] += not image["objects"]
         split["objects"] += len(image["objects"])
@@ -23,8 +26,15 @@ def _dataset(artifact):
             split["classes"][obj["class"]] += 1
     problems = audit.get("problems") or []
     order = [split for split in USUAL_SPLITS if split in splits] + sorted(splits.keys() - set(USUAL_SPLITS))
-    return {"name": artifact.name, "classes": dataset["classes"], "splits": {split: splits[split] for split in order}, "problems": problems[:MOST_PROBLEMS],
-            "problem_count": len(problems), "codes": _codes(problems)}
+    return {
+        "name": artifact.name,
+        "classes": dataset["classes"],
+        "heads": [f"#{name}" for name in dataset["classes"]],
+        "splits": {split: splits[split] for split in order},
+        "problems": problems[:MOST_PROBLEMS],
+        "problem_count": len(problems),
+        "codes": _codes(problems),
+    }
 
 
 def _codes(problems):
@@ -40,8 +50,11 @@ def configs(artifacts):
     found = []
     for each in artifacts.of("pipeline-config"):
         config = each.json("config.json")
-        facts = [(name.replace("_", " "), config[name]) for name in ("input_size", "num_classes", "num_steps", "quantization_delay", "batch_size")
-                 if config.get(name) is not None]
+        facts = [
+            (name.replace("_", " "), plain(config[name]))
+            for name in ("input_size", "num_classes", "num_steps", "quantization_delay", "batch_size")
+            if config.get(name) is not None
+        ]
         found.append({"name": each.name, "facts": facts, "changes": config.get("changes") or []})
     return found
 
@@ -58,23 +71,47 @@ def _training(artifact, number):
     delay, total = checkpoint.get("quantization_delay"), checkpoint.get("num_steps")
     last = max([total or 0, *(row["step"] for row in [*steps, *evaluations])])
     took = artifact.manifest.get("seconds")
-    facts = [("step of the checkpoint", checkpoint.get("step")), ("steps in all", total), ("selected by", checkpoint.get("selected_by")),
-             ("quantization starts at step", delay), ("time of the stage", None if took is None else seconds(took))]
-    return {"name": artifact.name, "facts": [(name, value) for name, value in facts if value is not None], "evaluations": evaluations,
-            "charts": [chart for chart in _charts(number, steps, evaluations, delay, last) if chart]}
+    facts = [
+        ("step of the checkpoint", checkpoint.get("step")),
+        ("steps in all", total),
+        ("selected by", checkpoint.get("selected_by")),
+        ("quantization starts at step", delay),
+        ("time of the stage", None if took is None else seconds(took)),
+    ]
+    return {
+        "name": artifact.name,
+        "facts": [(name, plain(value)) for name, value in facts if value is not None],
+        "evaluations": evaluations,
+        "charts": [chart for chart in _charts(number, steps, evaluations, delay, last) if chart],
+    }
 
 
 def _charts(number, steps, evaluations, delay, last):
     when = f" Quantization starts at step {delay}." if delay else ""
     common = {"x_label": "step", "x_range": (0, last), "marks": [Mark(delay, "quantization starts")] if delay else []}
-    yield line_chart(f"loss-{number}", "Loss", [Series("training loss", _points(steps, "loss"), False),
-                                                Series("validation loss", _points(evaluations, "loss"), True)],
-                     description=f"Loss at each recorded training step, and at each evaluation.{when}", **common)
-    yield line_chart(f"rate-{number}", "Learning rate", [Series("learning rate", _points(steps, "learning_rate"), False)], log=False,
-                     description=f"Learning rate at each recorded step.{when}", **common)
-    yield line_chart(f"map-{number}", "mAP of the evaluations during training",
-                     [Series("mAP@0.5", _points(evaluations, "map50"), True), Series("mAP", _points(evaluations, "map"), True)], y_range=(0, 1),
-                     description=f"mAP and mAP at IoU 0.5 of each evaluation.{when}", **common)
+    yield line_chart(
+        f"loss-{number}",
+        "Loss",
+        [Series("training loss", _points(steps, "loss"), False), Series("validation loss", _points(evaluations, "loss"), True)],
+        description=f"Loss at each recorded training step, and at each evaluation.{when}",
+        **common,
+    )
+    yield line_chart(
+        f"rate-{number}",
+        "Learning rate",
+        [Series("learning rate", _points(steps, "learning_rate"), False)],
+        log=False,
+        description=f"Learning rate at each recorded step.{when}",
+        **common,
+    )
+    yield line_chart(
+        f"map-{number}",
+        "mAP of the evaluations during training",
+        [Series("mAP@0.5", _points(evaluations, "map50"), True), Series("mAP", _points(evaluations, "map"), True)],
+        y_range=(0, 1),
+        description=f"mAP and mAP at IoU 0.5 of each evaluation.{when}",
+        **common,
+    )
 
 
 def _points(rows, name):

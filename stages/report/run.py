@@ -1,8 +1,7 @@
 """One HTML page about a run: nothing on it that was not read from an artifact or the task."""
+
 from importlib.metadata import version
 
-from _detection.dataset import load
-from _runtime import run, write_text
 from example_pictures import pictures
 from page import render
 from report_artifacts import Artifacts
@@ -10,18 +9,37 @@ from report_models import audits, compilations, evaluations, packages, tflites
 from report_overview import graph, headline, stages, tools, unchecked, verdict, warnings
 from report_training import configs, datasets, trainings
 
+from _detection.dataset import load
+from _runtime import run, write_text
+
 
 def main(task):
     """Gather, then render; an artifact of a kind that is absent leaves its part of the page out."""
     artifacts = Artifacts(task.inputs("artifacts"))
     rows, models = stages(task.run, artifacts), tflites(artifacts)
     measured, packed = evaluations(artifacts), packages(artifacts)
-    html = render({
-        "run": task.run, "rows": rows, "graph": graph(rows), "verdict": verdict(rows, measured, models),
-        "cards": headline(measured, models, packed), "unchecked": unchecked(rows, artifacts, measured), "datasets": datasets(artifacts),
-        "configs": configs(artifacts), "trainings": trainings(artifacts), "evaluations": measured,
-        "galleries": _galleries(task, artifacts), "audits": audits(artifacts), "models": models, "compilations": compilations(artifacts),
-        "packages": packed, "warnings": warnings(artifacts), "tools": tools(artifacts), "threshold": task.params["threshold"]})
+    html = render(
+        {
+            "run": task.run,
+            "rows": rows,
+            "graph": graph(rows),
+            "verdict": verdict(rows, measured, models),
+            "cards": headline(measured, models, packed),
+            "unchecked": unchecked(rows, artifacts, measured),
+            "datasets": datasets(artifacts),
+            "configs": configs(artifacts),
+            "trainings": trainings(artifacts),
+            "evaluations": measured,
+            "galleries": _galleries(task, artifacts),
+            "audits": audits(artifacts),
+            "models": models,
+            "compilations": compilations(artifacts),
+            "packages": packed,
+            "warnings": warnings(artifacts),
+            "tools": tools(artifacts),
+            "threshold": task.params["threshold"],
+        }
+    )
     write_text(task.output / "report.html", html)
     task.tools.update({name: version(name) for name in ("jinja2", "pillow")})
     task.metrics["bytes"] = len(html.encode("utf-8"))
@@ -38,8 +56,13 @@ def _galleries(task, artifacts):
     galleries = []
     for split, models in by_split.items():
         given = [(model.name, model.json("detections.json")) for model in models]
-        galleries.append({"split": split, "models": [name for name, _ in given],
-                          **pictures(load(dataset.path), split, given, count, task.params["threshold"])})
+        galleries.append(
+            {
+                "split": split,
+                "models": [name for name, _ in given],
+                **pictures(load(dataset.path), split, given, count, task.params["threshold"]),
+            }
+        )
         task.progress(len(galleries), len(by_split), "gallery")
     return galleries
 

@@ -1,17 +1,32 @@
 """Layout of the pipeline's graph: stages in columns by their longest way from a source, arrows that do not run through boxes.
 
-The usual layered drawing (Sugiyama, Tagawa and Toda, 1981): columns by longest path, stand-ins where an arrow passes a column, order within a
-column by the mean place of the neighbours. Arrows that follow from longer ways are left out.
+The usual layered drawing (Sugiyama, Tagawa and Toda, 1981): columns by longest path, stand-ins where an arrow passes a column, order
+within a column by the mean place of the neighbours. Arrows that follow from longer ways are left out.
 """
-from collections import namedtuple
+
+from typing import NamedTuple
 
 BOX_WIDTH, BOX_HEIGHT = 118, 46
 COLUMN, ROW = 138, 64
 MARGIN = 6
 SWEEPS = 6
 
-Box = namedtuple("Box", "name x y")  # top left corner, pixels
-Graph = namedtuple("Graph", "width height boxes arrows")  # arrows: SVG path data
+
+class Box(NamedTuple):
+    """A stage's box: its top left corner in pixels."""
+
+    name: str
+    x: float
+    y: float
+
+
+class Graph(NamedTuple):
+    """The drawing: size in pixels, `boxes` a list of Box, `arrows` a list of SVG path data."""
+
+    width: float
+    height: float
+    boxes: list
+    arrows: list
 
 
 def layout(inputs):
@@ -54,8 +69,12 @@ def _needed(feeds):
             above[name] = set(feeds[name]).union(*(ancestors(feeder) for feeder in feeds[name]))
         return above[name]
 
-    return [(feeder, name) for name in feeds for feeder in feeds[name]
-            if not any(feeder in ancestors(other) for other in feeds[name] if other != feeder)]
+    return [
+        (feeder, name)
+        for name in feeds
+        for feeder in feeds[name]
+        if not any(feeder in ancestors(other) for other in feeds[name] if other != feeder)
+    ]
 
 
 def _columns(depth, edges):
@@ -82,7 +101,7 @@ def _order(columns, chains):
         neighbours = before if sweep % 2 == 0 else after
         for column in columns if sweep % 2 == 0 else reversed(columns):
             place = {node: index - (len(every) - 1) / 2 for every in columns for index, node in enumerate(every)}
-            column.sort(key=lambda node: _mean([place[other] for other in neighbours.get(node, [])], place[node]))  # noqa: B023 (used at once)
+            column.sort(key=lambda node: _mean([place[other] for other in neighbours.get(node, [])], place[node]))
 
 
 def _mean(values, otherwise):

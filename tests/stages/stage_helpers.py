@@ -1,4 +1,5 @@
 """Helpers for the stages' tests: import a stage's modules, and what a run of its program left. Python 3.7 syntax."""
+
 import importlib.util
 import json
 import os

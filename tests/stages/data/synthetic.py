@@ -1,4 +1,5 @@
 """Small synthetic artifacts, in the formats that the stages before write."""
+
 import hashlib
 import json
 from pathlib import Path
@@ -21,8 +22,16 @@ def obj(name, *bbox, **flags):
 
 def image(number, objects, split="val", width=100, height=80):
     """An image of dataset.json."""
-    return {"id": number, "file": "images/img%d.png" % number, "name": "img%d.png" % number, "sha256": "0" * 64, "width": width,
-            "height": height, "split": split, "objects": objects}
+    return {
+        "id": number,
+        "file": "images/img%d.png" % number,
+        "name": "img%d.png" % number,
+        "sha256": "0" * 64,
+        "width": width,
+        "height": height,
+        "split": split,
+        "objects": objects,
+    }
 
 
 def dataset(folder, images, classes):
@@ -41,8 +50,14 @@ def found(number, category, score, *bbox):
 def detections(folder, name, images, results, split="val", kind="tflite"):
     """A detections artifact for `images` (of dataset.json), in that order."""
     write(folder / "detections.json", results)
-    write(folder / "inference.json", {
-        "schema": 1, "model": {"kind": kind, "runtime": "litert", "version": "2.3.0", "sha256": "a" * 64}, "split": split,
-        "images": [{"id": each["id"], "input_sha256": hashlib.sha256(str(each["id"]).encode()).hexdigest()} for each in images]})
+    write(
+        folder / "inference.json",
+        {
+            "schema": 1,
+            "model": {"kind": kind, "runtime": "litert", "version": "2.3.0", "sha256": "a" * 64},
+            "split": split,
+            "images": [{"id": each["id"], "input_sha256": hashlib.sha256(str(each["id"]).encode()).hexdigest()} for each in images],
+        },
+    )
     write(folder / "timing.json", {"schema": 1, "seconds_per_image": 0.01})
     return artifact(name, "detections", folder)

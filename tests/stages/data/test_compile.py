@@ -2,6 +2,7 @@
 
 The compiler cannot be had here. A scripted stand-in plays its faults; what the real one printed and made is in the shared data.
 """
+
 import os
 import stat
 import sys
@@ -18,7 +19,7 @@ PARAMS = {"version": VERSION, "seconds": 20, "attempts": 1}
 SOURCE = b"\x1c\0\0\0TFL3" + bytes(range(256)) * 8
 COMPILED = SOURCE + b"edgetpu-custom-op" + b"\1" * 400
 
-STAND_IN = '''#!{python}
+STAND_IN = """#!{python}
 import os, shutil, signal, subprocess, sys, time
 if "--version" in sys.argv:
     {on_version}
@@ -35,13 +36,14 @@ def leave(data):
 good = open(model, "rb").read() + b"edgetpu-custom-op" + b"\\1" * 400
 print("Edge TPU Compiler version {version}", *arguments[:-2], flush=True)
 {script}
-'''
+"""
 GOOD = "print('Model compiled successfully in 12 ms.'); leave(good)"
 
 
 @pytest.fixture
 def compile_with(run_stage, tmp_path):
     """compile_with(SCRIPT, …) runs the stage with a stand-in compiler that does SCRIPT after it has printed its version and options."""
+
     def call(script, params=PARAMS, version=VERSION, on_version="pass", program=None, timeout=60):
         folder = tmp_path / "bin"
         folder.mkdir(exist_ok=True)
@@ -51,8 +53,10 @@ def compile_with(run_stage, tmp_path):
         model = tmp_path / "model"
         model.mkdir(exist_ok=True)
         (model / "model.tflite").write_bytes(SOURCE)
-        return run_stage("compile", params, {"model": artifact("convert", "tflite", model)}, env={"PATH": "%s:/usr/bin:/bin" % folder},
-                         timeout=timeout)
+        return run_stage(
+            "compile", params, {"model": artifact("convert", "tflite", model)}, env={"PATH": "%s:/usr/bin:/bin" % folder}, timeout=timeout
+        )
+
     return call
 
 
@@ -96,12 +100,15 @@ def test_no_compiler_is_told_with_where_to_get_one(run_stage, tmp_path):
     assert "optional: true" in outcome.error["remedy"]
 
 
-@pytest.mark.parametrize(("given", "what", "found"), [
-    ({"version": "14.1.317412892"}, "edgetpu_compiler is of another version than the pipeline asks for", "14.1.317412892"),
-    ({"on_version": "print('Segmentation'); sys.exit(3)"}, "edgetpu_compiler does not tell its version", "exit status 3: Segmentation"),
-    ({"on_version": "print('hello'); sys.exit(0)"}, "edgetpu_compiler does not tell its version", "exit status 0: hello"),
-    ({"program": "\x7fELF of another processor" + "\0" * 100}, "edgetpu_compiler cannot be started", "Exec format error"),
-])
+@pytest.mark.parametrize(
+    ("given", "what", "found"),
+    [
+        ({"version": "14.1.317412892"}, "edgetpu_compiler is of another version than the pipeline asks for", "14.1.317412892"),
+        ({"on_version": "print('Segmentation'); sys.exit(3)"}, "edgetpu_compiler does not tell its version", "exit status 3: Segmentation"),
+        ({"on_version": "print('hello'); sys.exit(0)"}, "edgetpu_compiler does not tell its version", "exit status 0: hello"),
+        ({"program": "\x7fELF of another processor" + "\0" * 100}, "edgetpu_compiler cannot be started", "Exec format error"),
+    ],
+)
 def test_a_compiler_of_the_wrong_version_or_no_compiler_at_all(compile_with, given, what, found):
     outcome = compile_with(GOOD, **given)
     assert outcome.code == 1
@@ -109,19 +116,28 @@ def test_a_compiler_of_the_wrong_version_or_no_compiler_at_all(compile_with, giv
     assert found in outcome.error["found"]
 
 
-@pytest.mark.parametrize(("script", "what"), [
-    pytest.param("print('Invalid model: model.tflite\\nModel not quantized')", "the model is not quantized", id="not quantized, exit 0"),
-    pytest.param("print('Invalid model: x\\nModel not quantized'); sys.exit(1)", "the model is not quantized", id="not quantized, exit 1"),
-    pytest.param("sys.exit(7)", "the compiler failed", id="exit status"),
-    pytest.param("os.kill(os.getpid(), signal.SIGSEGV)", "the compiler failed", id="crash"),
-    pytest.param("leave(good); sys.exit(7)", "the compiler failed", id="exit status, with a model"),
-    pytest.param("pass", "the compiler ended well and left no model", id="exit 0, nothing left"),
-    pytest.param("leave(b'')", "the compiler left a stub", id="empty file"),
-    pytest.param("leave(good[:600])", "the compiler left a stub", id="stub"),
-    pytest.param("leave(b'x' + good)", "the compiler left something that is not a TensorFlow Lite model", id="not a model"),
-    pytest.param("shutil.copy(model, made)", "the compiler's model is a copy of its input", id="copy of its input"),
-    pytest.param("leave(open(model, 'rb').read() + b'padding')", "nothing of the model was mapped to the Edge TPU", id="nothing mapped"),
-])
+@pytest.mark.parametrize(
+    ("script", "what"),
+    [
+        pytest.param(
+            "print('Invalid model: model.tflite\\nModel not quantized')", "the model is not quantized", id="not quantized, exit 0"
+        ),
+        pytest.param(
+            "print('Invalid model: x\\nModel not quantized'); sys.exit(1)", "the model is not quantized", id="not quantized, exit 1"
+        ),
+        pytest.param("sys.exit(7)", "the compiler failed", id="exit status"),
+        pytest.param("os.kill(os.getpid(), signal.SIGSEGV)", "the compiler failed", id="crash"),
+        pytest.param("leave(good); sys.exit(7)", "the compiler failed", id="exit status, with a model"),
+        pytest.param("pass", "the compiler ended well and left no model", id="exit 0, nothing left"),
+        pytest.param("leave(b'')", "the compiler left a stub", id="empty file"),
+        pytest.param("leave(good[:600])", "the compiler left a stub", id="stub"),
+        pytest.param("leave(b'x' + good)", "the compiler left something that is not a TensorFlow Lite model", id="not a model"),
+        pytest.param("shutil.copy(model, made)", "the compiler's model is a copy of its input", id="copy of its input"),
+        pytest.param(
+            "leave(open(model, 'rb').read() + b'padding')", "nothing of the model was mapped to the Edge TPU", id="nothing mapped"
+        ),
+    ],
+)
 def test_a_failure_is_not_an_artifact(compile_with, script, what):
     outcome = compile_with(script)
     assert outcome.code == 1
@@ -138,10 +154,12 @@ def test_the_exit_status_is_told(compile_with):
 
 def test_a_compiler_that_hangs_is_killed_with_all_that_it_started(compile_with, tmp_path):
     marker = "stand-in-%d" % os.getpid()
-    script = ("sleeper = [sys.executable, '-c', 'import time; time.sleep(600)', '%s']\n"
-              "subprocess.Popen(sleeper); subprocess.Popen(sleeper, start_new_session=True)\n"
-              "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-              "print('Compiling', flush=True); time.sleep(600)") % marker
+    script = (
+        "sleeper = [sys.executable, '-c', 'import time; time.sleep(600)', '%s']\n"
+        "subprocess.Popen(sleeper); subprocess.Popen(sleeper, start_new_session=True)\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print('Compiling', flush=True); time.sleep(600)"
+    ) % marker
     outcome = compile_with(script, {**PARAMS, "seconds": 2})
     assert outcome.error["what"] == "the compiler did not end and was killed with everything that it had started"
     assert "Compiling" in outcome.error["found"]
@@ -169,7 +187,9 @@ FLAKY = "print('Internal compiler error. Aborting!')\nsys.exit(1)"
 
 
 def test_an_internal_error_is_tried_again(compile_with):
-    outcome = compile_with("if calls < 3:\n    print('Internal compiler error. Aborting!'); sys.exit(1)\n" + GOOD, {**PARAMS, "attempts": 3})
+    outcome = compile_with(
+        "if calls < 3:\n    print('Internal compiler error. Aborting!'); sys.exit(1)\n" + GOOD, {**PARAMS, "attempts": 3}
+    )
     assert outcome.code == 0
     assert outcome.json("compile.json")["attempts"] == 3
     assert len(outcome.result["warnings"]) == 2

@@ -1,4 +1,5 @@
 """detect.py is put together from the very functions that evaluation ran, or not at all."""
+
 import subprocess
 import sys
 
@@ -29,8 +30,19 @@ def test_it_resizes_as_training_does(built, shape):
 @pytest.mark.parametrize("regular", [False, True])
 def test_it_decodes_raw_outputs_as_evaluation_does(built, regular):
     rng = np.random.default_rng(2)
-    how = {"max_detections": 20, "max_classes_per_detection": 2, "detections_per_class": 10, "use_regular_nms": regular, "nms_score_threshold": 0.1,
-           "nms_iou_threshold": 0.5, "num_classes": 3, "y_scale": 10.0, "x_scale": 10.0, "h_scale": 5.0, "w_scale": 5.0}
+    how = {
+        "max_detections": 20,
+        "max_classes_per_detection": 2,
+        "detections_per_class": 10,
+        "use_regular_nms": regular,
+        "nms_score_threshold": 0.1,
+        "nms_iou_threshold": 0.5,
+        "num_classes": 3,
+        "y_scale": 10.0,
+        "x_scale": 10.0,
+        "h_scale": 5.0,
+        "w_scale": 5.0,
+    }
     anchors = rng.uniform(0.1, 0.9, (50, 4)).astype(np.float32)
     raw = rng.normal(0, 1, (50, 4)).astype(np.float32), rng.uniform(0, 1, (50, 4)).astype(np.float32), anchors
     ours = built["postprocess"](*raw, built["attributes"](how, "test"))
@@ -55,8 +67,11 @@ def build(tmp_path, imports, **modules):
 
 
 def test_what_an_imported_function_needs_comes_with_it_and_nothing_else(tmp_path):
-    module = ("import math\nimport zlib\nfrom typing import Any, List\n\n# Why it is 2.\nTWO = 2\nOTHER = 3\n\n\ndef f(x: Any):\n    return math.sqrt(g(x))\n\n\n"
-              "def g(x):\n    return x * TWO\n\n\ndef h():\n    return zlib\n")
+    module = (
+        "import math\nimport zlib\nfrom typing import Any, List\n\n# Why it is 2.\nTWO = 2\nOTHER = 3\n\n\n"
+        "def f(x: Any):\n    return math.sqrt(g(x))\n\n\n"
+        "def g(x):\n    return x * TWO\n\n\ndef h():\n    return zlib\n"
+    )
     source = build(tmp_path, "from _detection.one import f", one=module)
     assert "# Why it is 2.\nTWO = 2" in source
     assert "OTHER" not in source
@@ -65,12 +80,24 @@ def test_what_an_imported_function_needs_comes_with_it_and_nothing_else(tmp_path
     assert source.startswith('"""A program."""\nimport math\nimport os\nfrom typing import Any\n')
 
 
-@pytest.mark.parametrize(("imports", "modules", "what", "found"), [
-    ("from _detection.one import f", {"one": "def g():\n    pass\n"}, "detect.py needs a name that its module does not define", "f"),
-    ("from _detection.one import f\nfrom _detection.two import g", {"one": "A = 1\ndef f(x):\n    return A\n", "two": "A = 2\ndef g():\n    return A\n"},
-     "two shared modules define one name", "A"),
-    ("from _detection.one import f", {"one": "from _detection.two import g\ndef f(x):\n    return g(x)\n"}, "detect.py would use a name that it does not have", "g"),
-])
+@pytest.mark.parametrize(
+    ("imports", "modules", "what", "found"),
+    [
+        ("from _detection.one import f", {"one": "def g():\n    pass\n"}, "detect.py needs a name that its module does not define", "f"),
+        (
+            "from _detection.one import f\nfrom _detection.two import g",
+            {"one": "A = 1\ndef f(x):\n    return A\n", "two": "A = 2\ndef g():\n    return A\n"},
+            "two shared modules define one name",
+            "A",
+        ),
+        (
+            "from _detection.one import f",
+            {"one": "from _detection.two import g\ndef f(x):\n    return g(x)\n"},
+            "detect.py would use a name that it does not have",
+            "g",
+        ),
+    ],
+)
 def test_what_cannot_stand_alone_is_refused(tmp_path, imports, modules, what, found):
     with pytest.raises(program.StageError) as caught:
         build(tmp_path, imports, **modules)

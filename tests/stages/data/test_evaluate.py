@@ -1,8 +1,10 @@
 """The numbers are pycocotools' own, on the same images for every model, and a gate stops a model that lost too much."""
+
 import contextlib
 import io
 import json
 import random
+from pathlib import Path
 
 import pytest
 from _detection.dataset import Dataset
@@ -37,16 +39,27 @@ ONE_IMAGE = [image(1, [obj("circle", 10, 10, 30, 30), obj("circle", 50, 10, 70, 
 CIRCLE_LEFT, CIRCLE_RIGHT, SQUARE = (10, 10, 20, 20), (50, 10, 20, 20), (10, 50, 20, 20)
 
 
-@pytest.mark.parametrize(("results", "circle", "square"), [
-    # Precision is sampled at recall 0, 0.01, … 1: 51 of the 101 points lie at or below a recall of one half.
-    pytest.param([found(1, 1, 0.9, *CIRCLE_LEFT), found(1, 1, 0.8, *CIRCLE_RIGHT), found(1, 2, 0.7, *SQUARE)], 1, 1, id="all found"),
-    pytest.param([found(1, 1, 0.9, *CIRCLE_LEFT)], 51 / 101, 0, id="one of two circles, no square"),
-    pytest.param([found(1, 1, 0.9, 80, 60, 10, 10), found(1, 1, 0.8, *CIRCLE_LEFT), found(1, 1, 0.7, *CIRCLE_RIGHT)], 2 / 3, 0,
-                 id="a false one before two right ones: precision 1/2, then 2/3, made monotone"),
-    pytest.param([found(1, 1, 0.9, *CIRCLE_LEFT), found(1, 1, 0.8, *CIRCLE_LEFT), found(1, 1, 0.7, *CIRCLE_RIGHT)], (51 + 50 * 2 / 3) / 101, 0,
-                 id="the same circle twice: the second is false"),
-    pytest.param([found(1, 2, 0.9, *CIRCLE_LEFT)], 0, 0, id="right box, wrong class"),
-])
+@pytest.mark.parametrize(
+    ("results", "circle", "square"),
+    [
+        # Precision is sampled at recall 0, 0.01, … 1: 51 of the 101 points lie at or below a recall of one half.
+        pytest.param([found(1, 1, 0.9, *CIRCLE_LEFT), found(1, 1, 0.8, *CIRCLE_RIGHT), found(1, 2, 0.7, *SQUARE)], 1, 1, id="all found"),
+        pytest.param([found(1, 1, 0.9, *CIRCLE_LEFT)], 51 / 101, 0, id="one of two circles, no square"),
+        pytest.param(
+            [found(1, 1, 0.9, 80, 60, 10, 10), found(1, 1, 0.8, *CIRCLE_LEFT), found(1, 1, 0.7, *CIRCLE_RIGHT)],
+            2 / 3,
+            0,
+            id="a false one before two right ones: precision 1/2, then 2/3, made monotone",
+        ),
+        pytest.param(
+            [found(1, 1, 0.9, *CIRCLE_LEFT), found(1, 1, 0.8, *CIRCLE_LEFT), found(1, 1, 0.7, *CIRCLE_RIGHT)],
+            (51 + 50 * 2 / 3) / 101,
+            0,
+            id="the same circle twice: the second is false",
+        ),
+        pytest.param([found(1, 2, 0.9, *CIRCLE_LEFT)], 0, 0, id="right box, wrong class"),
+    ],
+)
 def test_ap50_of_a_class_is_what_the_definition_gives_by_hand(results, circle, square):
     metrics = by_class(score(ONE_IMAGE, results))
     assert metrics["circle"]["ap50"] == pytest.approx(circle, abs=1e-6)
@@ -95,8 +108,10 @@ def random_case(seed):
             side, x, y = rng.choice([12, 40, 120]), rng.uniform(0, 300), rng.uniform(0, 300)
             category = rng.randint(1, 2)
             objects.append(obj(CLASSES[category - 1], x, y, x + side, y + side, crowd=rng.random() < 0.1))
-            for _ in range(rng.choice([0, 1, 1, 2])):
-                results.append(found(number, category, rng.random(), x + rng.gauss(0, side / 9), y, side * rng.uniform(0.7, 1.2), side))
+            results += [
+                found(number, category, rng.random(), x + rng.gauss(0, side / 9), y, side * rng.uniform(0.7, 1.2), side)
+                for _ in range(rng.choice([0, 1, 1, 2]))
+            ]
         if rng.random() < 0.3:
             results.append(found(number, rng.randint(1, 2), rng.random(), 5, 5, 50, 50))
         images.append(image(number, objects, width=450, height=450))
@@ -110,10 +125,24 @@ def direct(images, results, folder):
     for each in images:
         for one in each["objects"]:
             x, y, right, bottom = one["bbox"]
-            annotations.append({"id": len(annotations) + 1, "image_id": numbers[each["id"]], "category_id": CLASSES.index(one["class"]) + 1,
-                                "bbox": [x, y, right - x, bottom - y], "area": (right - x) * (bottom - y), "iscrowd": int(one["crowd"])})
-    truth = write(folder / "truth.json", {"images": [{"id": number} for number in numbers.values()], "annotations": annotations,
-                                          "categories": [{"id": 1, "name": "circle"}, {"id": 2, "name": "square"}]})
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": numbers[each["id"]],
+                    "category_id": CLASSES.index(one["class"]) + 1,
+                    "bbox": [x, y, right - x, bottom - y],
+                    "area": (right - x) * (bottom - y),
+                    "iscrowd": int(one["crowd"]),
+                }
+            )
+    truth = write(
+        folder / "truth.json",
+        {
+            "images": [{"id": number} for number in numbers.values()],
+            "annotations": annotations,
+            "categories": [{"id": 1, "name": "circle"}, {"id": 2, "name": "square"}],
+        },
+    )
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO(str(truth))
         evaluation = COCOeval(coco, coco.loadRes([{**each, "image_id": numbers[each["image_id"]]} for each in results]), "bbox")
@@ -167,16 +196,23 @@ def test_differences_are_each_model_minus_the_first(run_stage, tmp_path):
     assert report["gates"] == []
 
 
-@pytest.mark.parametrize(("params", "first", "second", "says"), [
-    ({"max_loss": 0.5}, RIGHT, WITHOUT_SQUARE, None),
-    ({"max_loss": 0.49}, RIGHT, WITHOUT_SQUARE, "the model did not pass: second lost 0.5000 mAP@0.5"),
-    ({"max_loss": 0.0}, RIGHT, RIGHT, None),
-    ({"max_loss": 0.0}, WITHOUT_SQUARE, RIGHT, None),
-    ({"min_map50": 0.5}, RIGHT, WITHOUT_SQUARE, None),
-    ({"min_map50": 0.51}, RIGHT, WITHOUT_SQUARE, "the model did not pass: second has mAP@0.5 0.5000"),
-    ({"max_loss": 0.1, "min_map50": 0.6}, RIGHT, WITHOUT_SQUARE,
-     "the model did not pass: second lost 0.5000 mAP@0.5; second has mAP@0.5 0.5000"),
-])
+@pytest.mark.parametrize(
+    ("params", "first", "second", "says"),
+    [
+        ({"max_loss": 0.5}, RIGHT, WITHOUT_SQUARE, None),
+        ({"max_loss": 0.49}, RIGHT, WITHOUT_SQUARE, "the model did not pass: second lost 0.5000 mAP@0.5"),
+        ({"max_loss": 0.0}, RIGHT, RIGHT, None),
+        ({"max_loss": 0.0}, WITHOUT_SQUARE, RIGHT, None),
+        ({"min_map50": 0.5}, RIGHT, WITHOUT_SQUARE, None),
+        ({"min_map50": 0.51}, RIGHT, WITHOUT_SQUARE, "the model did not pass: second has mAP@0.5 0.5000"),
+        (
+            {"max_loss": 0.1, "min_map50": 0.6},
+            RIGHT,
+            WITHOUT_SQUARE,
+            "the model did not pass: second lost 0.5000 mAP@0.5; second has mAP@0.5 0.5000",
+        ),
+    ],
+)
 def test_gates(run_stage, tmp_path, params, first, second, says):
     outcome = evaluate(run_stage, tmp_path, ONE_IMAGE, {"first": first, "second": second}, {**NO_GATES, **params})
     if says is None:
@@ -195,18 +231,21 @@ def test_max_loss_with_one_model_is_an_error(run_stage, tmp_path):
     assert outcome.error["what"] == "max_loss compares models, and there is only one"
 
 
-@pytest.mark.parametrize(("change", "what", "where"), [
-    ({"image_id": 99}, "unknown image", "detections.json[1]"),
-    ({"category_id": 3}, "unknown class", "detections.json[1]"),
-    ({"category_id": 0}, "unknown class", "detections.json[1]"),
-    ({"bbox": [0, 0, float("nan"), 5]}, "bad box", "detections.json[1]"),
-    ({"bbox": [0, 0, float("inf"), 5]}, "bad box", "detections.json[1]"),
-    ({"bbox": [0, 0, -1, 5]}, "bad box", "detections.json[1]"),
-    ({"bbox": [0, 0, 5]}, "bad box", "detections.json[1]"),
-    ({"score": float("nan")}, "bad score", "detections.json[1]"),
-    ({"score": 1.5}, "bad score", "detections.json[1]"),
-    ({"score": None}, "bad score", "detections.json[1]"),
-])
+@pytest.mark.parametrize(
+    ("change", "what", "where"),
+    [
+        ({"image_id": 99}, "unknown image", "detections.json[1]"),
+        ({"category_id": 3}, "unknown class", "detections.json[1]"),
+        ({"category_id": 0}, "unknown class", "detections.json[1]"),
+        ({"bbox": [0, 0, float("nan"), 5]}, "bad box", "detections.json[1]"),
+        ({"bbox": [0, 0, float("inf"), 5]}, "bad box", "detections.json[1]"),
+        ({"bbox": [0, 0, -1, 5]}, "bad box", "detections.json[1]"),
+        ({"bbox": [0, 0, 5]}, "bad box", "detections.json[1]"),
+        ({"score": float("nan")}, "bad score", "detections.json[1]"),
+        ({"score": 1.5}, "bad score", "detections.json[1]"),
+        ({"score": None}, "bad score", "detections.json[1]"),
+    ],
+)
 def test_a_detection_that_cannot_be_scored_is_named(run_stage, tmp_path, change, what, where):
     outcome = evaluate(run_stage, tmp_path, ONE_IMAGE, {"a": [RIGHT[0], {**RIGHT[1], **change}]})
     assert outcome.code == 1
@@ -219,16 +258,19 @@ TWO_IMAGES = [image(1, [obj("circle", 10, 10, 30, 30)]), image(2, [obj("square",
 
 def other_pixels(entry):
     path = "%s/inference.json" % entry["path"]
-    inference = json.loads(open(path, encoding="utf-8").read())
+    inference = json.loads(Path(path).read_text(encoding="utf-8"))
     inference["images"][1]["input_sha256"] = "f" * 64
     write(path, inference)
 
 
-@pytest.mark.parametrize(("second", "change", "what", "where"), [
-    (TWO_IMAGES[::-1], None, "first and second did not run on the same images in the same order", "image 1 of second"),
-    (TWO_IMAGES, other_pixels, "first and second were fed different pixels", "image 2"),
-    (TWO_IMAGES[:1], None, "first and second ran on different numbers of images", "inference.json"),
-])
+@pytest.mark.parametrize(
+    ("second", "change", "what", "where"),
+    [
+        (TWO_IMAGES[::-1], None, "first and second did not run on the same images in the same order", "image 1 of second"),
+        (TWO_IMAGES, other_pixels, "first and second were fed different pixels", "image 2"),
+        (TWO_IMAGES[:1], None, "first and second ran on different numbers of images", "inference.json"),
+    ],
+)
 def test_models_that_saw_different_images_are_not_compared(run_stage, tmp_path, second, change, what, where):
     entry = detections(tmp_path / "second", "second", second, [])
     if change:
@@ -243,11 +285,14 @@ def test_models_of_different_splits_are_not_compared(run_stage, tmp_path):
     assert (outcome.error["expected"], outcome.error["found"]) == ("val", "test")
 
 
-@pytest.mark.parametrize(("shown", "what", "where"), [
-    (TWO_IMAGES[:1], "a did not run on every image of the split val", "image 2"),
-    ([*TWO_IMAGES, TWO_IMAGES[0]], "a ran twice on an image", "inference.json"),
-    ([*TWO_IMAGES, image(9, [])], "a ran on an image that the dataset's split val lacks", "inference.json"),
-])
+@pytest.mark.parametrize(
+    ("shown", "what", "where"),
+    [
+        (TWO_IMAGES[:1], "a did not run on every image of the split val", "image 2"),
+        ([*TWO_IMAGES, TWO_IMAGES[0]], "a ran twice on an image", "inference.json"),
+        ([*TWO_IMAGES, image(9, [])], "a ran on an image that the dataset's split val lacks", "inference.json"),
+    ],
+)
 def test_a_model_must_have_seen_each_image_of_the_split_once(run_stage, tmp_path, shown, what, where):
     outcome = evaluate(run_stage, tmp_path, TWO_IMAGES, {"a": detections(tmp_path / "a", "a", shown, [])})
     assert (outcome.code, outcome.error["what"], outcome.error["where"]) == (1, what, where)

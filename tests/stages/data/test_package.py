@@ -1,4 +1,5 @@
 """The package holds what the device needs, says truly what it is, and is not made of anything that would not work there."""
+
 import ast
 import hashlib
 import json
@@ -10,20 +11,37 @@ import pytest
 from synthetic import write
 from whole_run import MODEL, manifest, metrics, read, whole_run
 
-FILES = ["LICENSES.md", "README.md", "SHA256SUMS", "detect.py", "inputs.json", "label_map.pbtxt", "labels.txt", "model.json", "model.tflite",
-         "pipeline.config"]
+FILES = [
+    "LICENSES.md",
+    "README.md",
+    "SHA256SUMS",
+    "detect.py",
+    "inputs.json",
+    "label_map.pbtxt",
+    "labels.txt",
+    "model.json",
+    "model.tflite",
+    "pipeline.config",
+]
 
 
 @pytest.fixture
 def package(run_stage, tmp_path):
-    """package(change=…) runs the stage on a whole synthetic run; `change(root)` may alter files before, or return entries to bind instead."""
+    """package(change=…) runs the stage on a whole synthetic run; `change(root)` may alter files, or return entries to bind instead."""
+
     def call(change=None, **kinds):
         root = tmp_path / "run"
         entries = whole_run(root, **kinds)
-        inputs = {"model": entries["convert"], "compiled": None, "graph": entries["freeze"], "dataset": entries["ingest"],
-                  "evaluation": entries["evaluate"]}
+        inputs = {
+            "model": entries["convert"],
+            "compiled": None,
+            "graph": entries["freeze"],
+            "dataset": entries["ingest"],
+            "evaluation": entries["evaluate"],
+        }
         inputs.update((change and change(root)) or {})
         return run_stage("package", {}, inputs)
+
     return call
 
 
@@ -75,12 +93,22 @@ def test_the_checksums_are_those_of_all_files_and_sha256sum_accepts_them(package
 
 def test_inputs_tell_what_decided_every_stage(package):
     stages = json.loads(text(package(), "inputs.json"))["stages"]
-    assert list(stages) == sorted(["configure", "convert", "evaluate", "freeze", "infer-frozen", "infer-tflite", "ingest", "records", "train"])
+    assert list(stages) == sorted(
+        ["configure", "convert", "evaluate", "freeze", "infer-frozen", "infer-tflite", "ingest", "records", "train"]
+    )
     assert all(re.fullmatch("[0-9a-f]{64}", entry["key"]) and re.fullmatch("[0-9a-f]{64}", entry["image"]) for entry in stages.values())
     assert all(set(entry) == {"stage", "key", "digest", "image", "params", "inputs"} for entry in stages.values())
     assert stages["ingest"]["params"] == {"path": {"sha256": stages["ingest"]["params"]["path"]["sha256"]}}
     assert stages["evaluate"]["inputs"] == {"dataset": ["ingest"], "detections": ["infer-frozen", "infer-tflite"]}
-    assert {name for name, entry in stages.items() if entry["digest"]} == {"convert", "evaluate", "freeze", "infer-frozen", "infer-tflite", "ingest", "train"}
+    assert {name for name, entry in stages.items() if entry["digest"]} == {
+        "convert",
+        "evaluate",
+        "freeze",
+        "infer-frozen",
+        "infer-tflite",
+        "ingest",
+        "train",
+    }
 
 
 def test_the_package_holds_no_path_of_this_machine_and_no_time(package, tmp_path):
@@ -126,6 +154,7 @@ def test_a_model_with_raw_outputs_brings_its_anchors(package):
         lint = read(root / "convert" / "lint.json")
         write(root / "convert" / "lint.json", {**lint, "postprocess": None})
         (root / "convert" / "anchors.npy").write_bytes(b"\x93NUMPY" + bytes(200))
+
     outcome = package(raw)
     assert (outcome.output / "anchors.npy").is_file()
     assert json.loads(text(outcome, "model.json"))["postprocess"] is False
@@ -140,6 +169,7 @@ def test_a_warm_start_is_told_among_the_licences(package):
             other = read(root / name / "manifest.json")
             other["lineage"]["train"] = told["lineage"]["train"]
             write(root / name / "manifest.json", other)
+
     assert "warm_start" in text(package(warm), "LICENSES.md")
     assert "warm_start" not in text(package(), "LICENSES.md")
 
@@ -167,14 +197,17 @@ def other_evaluation(root):
     write(root / "evaluate" / "metrics.json", report)
 
 
-@pytest.mark.parametrize(("change", "what", "found"), [
-    (unusable, "the model is marked as not for use, so no package is made of it", "it has dummy ranges [0, 6]"),
-    (other_labels, "the model and the dataset do not have the same classes in the same order", "square, circle"),
-    (other_graph, "the model and the dataset do not have the same classes in the same order", "circle"),
-    (other_label_map, "the model and the dataset do not have the same classes in the same order", "circle, square"),
-    (other_evaluation, "the evaluation is of another model", "infer-tflite: " + "0" * 64),
-    (lambda root: compiled(root, "e" * 64), "the compiled model was made from another model", "e" * 64),
-])
+@pytest.mark.parametrize(
+    ("change", "what", "found"),
+    [
+        (unusable, "the model is marked as not for use, so no package is made of it", "it has dummy ranges [0, 6]"),
+        (other_labels, "the model and the dataset do not have the same classes in the same order", "square, circle"),
+        (other_graph, "the model and the dataset do not have the same classes in the same order", "circle"),
+        (other_label_map, "the model and the dataset do not have the same classes in the same order", "circle, square"),
+        (other_evaluation, "the evaluation is of another model", "infer-tflite: " + "0" * 64),
+        (lambda root: compiled(root, "e" * 64), "the compiled model was made from another model", "e" * 64),
+    ],
+)
 def test_what_would_not_work_is_refused(package, change, what, found):
     outcome = package(change)
     assert outcome.code == 1
@@ -190,13 +223,18 @@ def test_a_class_name_of_two_lines_is_refused(package):
         write(root / "ingest" / "label_map.pbtxt", "item { id: 1 name: '%s' }" % name)
         write(root / "convert" / "labels.json", {"schema": 1, "classes": [name]})
         write(root / "freeze" / "graph.json", {**read(root / "freeze" / "graph.json"), "classes": [name]})
+
     assert package(change).error["what"] == "a class name cannot be written as one line of labels.txt"
 
 
 def test_detect_needs_only_litert_numpy_and_pillow_and_python_3_7(package):
     source = text(package(), "detect.py")
     tree = ast.parse(source, feature_version=(3, 7))
-    imported = {(alias.name if isinstance(node, ast.Import) else node.module).split(".")[0]
-                for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names}
+    imported = {
+        (alias.name if isinstance(node, ast.Import) else node.module).split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
     assert imported - set(sys.stdlib_module_names) == {"numpy", "PIL", "ai_edge_litert", "tflite_runtime"}
     assert not any(line.startswith("# HERE") for line in source.splitlines())

@@ -1,6 +1,8 @@
 """The page holds what the artifacts say and nothing else, reaches for nothing outside itself, and says what is missing."""
+
 import base64
 import io
+import itertools
 import re
 
 import pytest
@@ -15,17 +17,21 @@ PARAMS = {"pictures": 4, "threshold": 0.5}
 @pytest.fixture
 def page(run_stage, tmp_path):
     """page(…) runs the report on a whole synthetic run, with some artifacts left out or changed; returns its text."""
+
     def call(without=(), run="whole", params=PARAMS, change=None, **kinds):
         root = tmp_path / "run"
         entries = whole_run(root, **kinds)
         if change:
             change(root)
-            entries = {name: manifest(root / name, name, **read(root / "more.json").get(name, {}) if (root / "more.json").exists() else {})
-                       for name in entries}
+            entries = {
+                name: manifest(root / name, name, **read(root / "more.json").get(name, {}) if (root / "more.json").exists() else {})
+                for name in entries
+            }
         given = [entry for name, entry in entries.items() if name not in without]
         outcome = run_stage("report", params, {"artifacts": given}, run=task_run() if run == "whole" else run)
         assert outcome.code == 0, outcome.log
         return (outcome.output / "report.html").read_text(encoding="utf-8")
+
     return call
 
 
@@ -63,7 +69,7 @@ def test_the_page_can_be_read_without_seeing_it(page):
     levels = [int(heading.tag[1]) for heading in document.xpath("//h1|//h2|//h3|//h4")]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False)), "a heading level is skipped"
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels)), "a heading level is skipped"
     assert all(each.xpath("./caption") for each in document.xpath("//table"))
     assert all(each.get("scope") for each in document.xpath("//th"))
     assert all(len(alt) > 5 for alt in document.xpath("//img/@alt"))
@@ -81,8 +87,12 @@ def test_the_top_tells_the_verdict_and_the_most_telling_numbers(page):
     assert words(document.xpath("//h1")[0]) == "demo"
     assert words(document.xpath("//*[contains(@class,'verdict')]")[0]) == "Passed The gate passed."
     assert [words(card) for card in document.xpath("//ul[@class='cards']/li")] == [
-        "infer-frozen0.941mAP@0.5 on val", "infer-tflite0.939mAP@0.5 on val", "infer-frozen → infer-tflite−0.002mAP@0.5, change",
-        "convert641 kBsize of the .tflite", "package1files in the package"]
+        "infer-frozen 0.941 mAP@0.5 on val",
+        "infer-tflite 0.939 mAP@0.5 on val",
+        "infer-frozen → infer-tflite −0.002 mAP@0.5, change",
+        "convert 641 kB size of the .tflite",
+        "package 1 files in the package",
+    ]
 
 
 def failed_gate(root):
@@ -95,15 +105,18 @@ def no_gate(root):
     write(root / "evaluate" / "metrics.json", {**metrics(), "gates": []})
 
 
-@pytest.mark.parametrize(("given", "word"), [
-    ({}, "Passed"),
-    ({"change": failed_gate}, "Below the gate"),
-    ({"change": no_gate}, "Measured"),
-    ({"without": ["evaluate"]}, "Not evaluated"),
-    ({"usable": False}, "Not for use"),
-    ({"run": task_run(train=("failed", "killed by signal 9"))}, "Failed"),
-    ({"run": task_run(compile=("failed", "it hung"))}, "Passed"),  # optional
-])
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({}, "Passed"),
+        ({"change": failed_gate}, "Below the gate"),
+        ({"change": no_gate}, "Measured"),
+        ({"without": ["evaluate"]}, "Not evaluated"),
+        ({"usable": False}, "Not for use"),
+        ({"run": task_run(train=("failed", "killed by signal 9"))}, "Failed"),
+        ({"run": task_run(compile=("failed", "it hung"))}, "Passed"),  # optional
+    ],
+)
 def test_the_verdict(page, given, word):
     document = html.fromstring(page(**given))
     assert words(document.xpath("//*[contains(@class,'verdict')]/strong")[0]) == word
@@ -131,15 +144,20 @@ def test_without_a_run_the_stages_come_from_the_manifests(page):
     assert "No run was told to this page" in words(part(text, "unchecked"))
 
 
-@pytest.mark.parametrize(("given", "says"), [
-    ({"run": task_run(compile=("unavailable", "no edgetpu_compiler"))},
-     "The model was not compiled for the Edge TPU (stage compile: unavailable, no edgetpu_compiler)."),
-    ({"run": None}, "The model was not compiled for the Edge TPU: no artifact of edgetpu_compiler is here."),
-    ({}, "times on the device are not measured"),
-    ({"without": ["evaluate"]}, "No accuracy was measured"),
-    ({"without": ["freeze"]}, "The fake-quantization of the layers was not looked at"),
-    ({"change": no_gate}, "The pipeline sets no gate"),
-])
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            {"run": task_run(compile=("unavailable", "no edgetpu_compiler"))},
+            "The model was not compiled for the Edge TPU (stage compile: unavailable, no edgetpu_compiler).",
+        ),
+        ({"run": None}, "The model was not compiled for the Edge TPU: no artifact of edgetpu_compiler is here."),
+        ({}, "times on the device are not measured"),
+        ({"without": ["evaluate"]}, "No accuracy was measured"),
+        ({"without": ["freeze"]}, "The fake-quantization of the layers was not looked at"),
+        ({"change": no_gate}, "The pipeline sets no gate"),
+    ],
+)
 def test_what_could_not_be_checked_is_said(page, given, says):
     assert says in words(part(page(**given), "unchecked"))
 
@@ -167,7 +185,9 @@ def test_accuracy_shows_the_evaluations_own_numbers(page):
     assert rows["mAP, large"] == ["–", "–", ""]
     assert rows["Time an image, on the build machine"] == ["45.6 ms", "12.3 ms", ""]
     assert table(section, "Gates") == [["largest loss of mAP@0.5", "infer-tflite", "0.0200", "0.0019", "✓ passed"]]
-    assert table(section, "Each class") == [[name, "5", "0.941", "0.641", "0.941", "0.939", "0.639", "0.939"] for name in ("circle", "square")]
+    assert table(section, "Each class") == [
+        [name, "5", "0.941", "0.641", "0.941", "0.939", "0.639", "0.939"] for name in ("circle", "square")
+    ]
 
 
 def test_training_shows_curves_and_where_quantization_starts(page):
@@ -185,7 +205,11 @@ def test_the_other_parts_show_what_their_artifacts_say(page):
     text = page()
     assert table(part(text, "dataset"), "Images and objects")[0][:2] == ["train", "1"]
     assert table(part(text, "dataset"), "What the audit")[0] == ["exif-orientation", "warning", "kept", "1"]
-    assert table(part(text, "quantization"), "Layers between") == [["Conv2D", "2", "2"], ["DepthwiseConv2dNative", "1", "1"], ["ConcatV2", "1", "1"]]
+    assert table(part(text, "quantization"), "Layers between") == [
+        ["Conv2D", "2", "2"],
+        ["DepthwiseConv2dNative", "1", "1"],
+        ["ConcatV2", "1", "1"],
+    ]
     assert table(part(text, "model"), "Operators") == [["CONV_2D", "35", "built in"], ["TFLite_Detection_PostProcess", "1", "custom"]]
     assert table(part(text, "model"), "Inputs")[0][1:] == ["input", "uint8", "1 × 160 × 160 × 3", "0.0078125", "128"]
     assert table(part(text, "configuration"), "What was changed")[0] == ["model.ssd.num_classes", "90", "2", "classes of the label map"]
@@ -198,14 +222,25 @@ def test_a_layer_without_ranges_is_named(page):
         audit = read(root / "freeze" / "fake_quant_audit.json")
         audit["layers"][1].update(status="no fake-quantization of its output", range=None)
         write(root / "freeze" / "fake_quant_audit.json", audit)
+
     section = part(page(change=change), "quantization")
     assert table(section, "Layers between")[1] == ["DepthwiseConv2dNative", "1", "0"]
-    assert "1 of 4 layers have something wrong: FeatureExtractor/MobilenetV2/Conv_1/depthwise no fake-quantization of its output" in words(section)
+    assert "1 of 4 layers have something wrong: FeatureExtractor/MobilenetV2/Conv_1/depthwise no fake-quantization of its output" in words(
+        section
+    )
 
 
 # Which parts go with a stage's artifact.
-PARTS = {"ingest": ["dataset", "pictures"], "configure": ["configuration"], "train": ["training"], "freeze": ["quantization"], "convert": ["model"],
-         "evaluate": ["accuracy"], "package": ["package"], "records": []}
+PARTS = {
+    "ingest": ["dataset", "pictures"],
+    "configure": ["configuration"],
+    "train": ["training"],
+    "freeze": ["quantization"],
+    "convert": ["model"],
+    "evaluate": ["accuracy"],
+    "package": ["package"],
+    "records": [],
+}
 
 
 @pytest.mark.parametrize(("name", "parts"), PARTS.items())
@@ -232,6 +267,7 @@ def test_names_from_the_data_are_text_and_never_markup(page):
         config["changes"][0].update(field="<u>field</u>", to={"a": "</td>"})
         write(root / "configure" / "config.json", config)
         write(root / "train" / "history.json", {"schema": 1, "steps": [], "evaluations": []})
+
     run = task_run(compile=("unavailable", "</span><h1>reason</h1>"))
     run["pipeline"] = "<h1>pipe & line</h1>"
     text = page(run=run, classes=HOSTILE, change=change)
@@ -263,7 +299,9 @@ def test_pictures_show_the_truth_and_each_model_and_are_small(page):
 
 @pytest.mark.parametrize(("count", "shown"), [(0, 0), (1, 1), (3, 3), (100, 5)])
 def test_as_many_pictures_as_asked_for_and_none_twice(page, count, shown):
-    names = [words(each) for each in html.fromstring(page(params={**PARAMS, "pictures": count})).xpath("//section[@id='pictures']//figcaption")]
+    names = [
+        words(each) for each in html.fromstring(page(params={**PARAMS, "pictures": count})).xpath("//section[@id='pictures']//figcaption")
+    ]
     assert len(names) == len(set(names)) == shown
 
 

@@ -1,4 +1,5 @@
 """Curves keep their peaks, arrows go forward, and the examples shown are the worst and the best."""
+
 import itertools
 
 import pytest
@@ -38,14 +39,27 @@ def test_points_that_are_not_finite_are_left_out():
     assert len(chart_of([(0, 1.0), (1, float("nan")), (2, 3.0)]).lines[0].dots) == 2
 
 
-@pytest.mark.parametrize("points", [[(5, 3.0)], [(0, 1.0), (10, 1.0)], [(0, 0.0), (9, 0.0)], [(0, -5.0), (9, 5.0)], [(0, 1e-9), (9, 2e-9)],
-                                    [(0, 134.0), (50, 0.2)], [(0, 1e6), (10 ** 7, 1.0)]])
+@pytest.mark.parametrize(
+    "points",
+    [
+        [(5, 3.0)],
+        [(0, 1.0), (10, 1.0)],
+        [(0, 0.0), (9, 0.0)],
+        [(0, -5.0), (9, 5.0)],
+        [(0, 1e-9), (9, 2e-9)],
+        [(0, 134.0), (50, 0.2)],
+        [(0, 1e6), (10**7, 1.0)],
+    ],
+)
 def test_every_point_and_tick_lies_on_the_chart(points):
     chart = chart_of(points)
     for x, y, _ in chart.lines[0].dots:
         assert charts.LEFT <= x <= charts.WIDTH - charts.RIGHT
         assert charts.TOP <= y <= charts.HEIGHT - charts.BOTTOM
-    for ticks, low, high in [(chart.x_ticks, charts.LEFT, charts.WIDTH - charts.RIGHT), (chart.y_ticks, charts.TOP, charts.HEIGHT - charts.BOTTOM)]:
+    for ticks, low, high in [
+        (chart.x_ticks, charts.LEFT, charts.WIDTH - charts.RIGHT),
+        (chart.y_ticks, charts.TOP, charts.HEIGHT - charts.BOTTOM),
+    ]:
         assert ticks
         assert all(low - 0.1 <= tick.place <= high + 0.1 for tick in ticks)
         assert len({tick.label for tick in ticks}) == len(ticks), "two ticks with one label"
@@ -60,8 +74,16 @@ def test_a_mark_outside_the_axis_is_not_drawn():
     assert chart_of([(0, 1), (10, 2)], marks=[charts.Mark(5, "in"), charts.Mark(48000, "out")]).marks == [charts.Tick(380.0, "in")]
 
 
-CHAIN = {"ingest": [], "records": ["ingest"], "train": ["records"], "freeze": ["train"], "convert": ["freeze"],
-         "infer-frozen": ["freeze", "ingest"], "infer-tflite": ["convert", "ingest"], "evaluate": ["ingest", "infer-frozen", "infer-tflite"]}
+CHAIN = {
+    "ingest": [],
+    "records": ["ingest"],
+    "train": ["records"],
+    "freeze": ["train"],
+    "convert": ["freeze"],
+    "infer-frozen": ["freeze", "ingest"],
+    "infer-tflite": ["convert", "ingest"],
+    "evaluate": ["ingest", "infer-frozen", "infer-tflite"],
+}
 
 
 def test_an_arrow_that_follows_from_a_longer_way_is_left_out():
@@ -100,16 +122,19 @@ def box(*bbox, category=1, score=None):
 TRUE = box(0, 0, 10, 10)
 
 
-@pytest.mark.parametrize(("truth", "found", "expected"), [
-    ([], [], (1.0, 1.0)),
-    ([TRUE], [box(0, 0, 10, 10, score=0.8)], (1.0, 0.8)),
-    ([TRUE], [], (0.0, 0.0)),
-    ([], [box(0, 0, 10, 10, score=0.8)], (0.0, 0.0)),
-    ([TRUE], [box(0, 0, 10, 10, category=2, score=0.8)], (0.0, 0.0)),
-    ([TRUE], [box(0, 0, 10, 4.9, score=0.8)], (0.0, 0.0)),
-    ([TRUE], [box(0, 0, 10, 10, score=0.6), box(0, 0, 10, 9, score=0.9)], (2 / 3, 0.9)),
-    ([TRUE, box(20, 0, 30, 10)], [box(0, 0, 10, 10, score=0.6)], (2 / 3, 0.6)),
-])
+@pytest.mark.parametrize(
+    ("truth", "found", "expected"),
+    [
+        ([], [], (1.0, 1.0)),
+        ([TRUE], [box(0, 0, 10, 10, score=0.8)], (1.0, 0.8)),
+        ([TRUE], [], (0.0, 0.0)),
+        ([], [box(0, 0, 10, 10, score=0.8)], (0.0, 0.0)),
+        ([TRUE], [box(0, 0, 10, 10, category=2, score=0.8)], (0.0, 0.0)),
+        ([TRUE], [box(0, 0, 10, 4.9, score=0.8)], (0.0, 0.0)),
+        ([TRUE], [box(0, 0, 10, 10, score=0.6), box(0, 0, 10, 9, score=0.9)], (2 / 3, 0.9)),
+        ([TRUE, box(20, 0, 30, 10)], [box(0, 0, 10, 10, score=0.6)], (2 / 3, 0.6)),
+    ],
+)
 def test_quality_is_f1_then_the_score_of_the_right_boxes(truth, found, expected):
     assert examples.quality(truth, found) == pytest.approx(expected)
 
@@ -121,13 +146,31 @@ def test_the_worst_and_the_best_images_are_picked_by_their_worst_model():
     assert examples.pick([1, 2, 3, 4, 5], truth, [good, other], 3) == {"worst": [4, 1], "best": [5]}
 
 
-@pytest.mark.parametrize(("write", "value", "text"), [
-    (pages.metric, 0.93951, "0.940"), (pages.metric, None, "–"), (pages.signed, -0.0018, "−0.002"), (pages.signed, 0.0004, "±0.000"),
-    (pages.signed, 0.5, "+0.500"), (pages.in_bytes, 0, "0 B"), (pages.in_bytes, 999, "999 B"), (pages.in_bytes, 640952, "641 kB"),
-    (pages.in_bytes, 999_999, "1000 kB"), (pages.in_bytes, 4_740_000, "4.74 MB"), (pages.seconds, 0.5, "0.50 s"), (pages.seconds, 59.94, "59.9 s"),
-    (pages.seconds, 444.4, "7 min 24 s"), (pages.seconds, 11100, "3 h 5 min"), (pages.seconds, None, "–"), (pages.plain, True, "yes"),
-    (pages.plain, [1, 160, 160, 3], "1 × 160 × 160 × 3"), (pages.plain, 0.0078125, "0.0078125"), (pages.short, "ab" * 32, "abababababab"),
-    (pages.milliseconds, 0.0123, "12.3 ms"), (pages.span, [-1.5, 6.0], "−1.5 … 6"),
-])
+@pytest.mark.parametrize(
+    ("write", "value", "text"),
+    [
+        (pages.metric, 0.93951, "0.940"),
+        (pages.metric, None, "–"),
+        (pages.signed, -0.0018, "−0.002"),
+        (pages.signed, 0.0004, "±0.000"),
+        (pages.signed, 0.5, "+0.500"),
+        (pages.in_bytes, 0, "0 B"),
+        (pages.in_bytes, 999, "999 B"),
+        (pages.in_bytes, 640952, "641 kB"),
+        (pages.in_bytes, 999_999, "1000 kB"),
+        (pages.in_bytes, 4_740_000, "4.74 MB"),
+        (pages.seconds, 0.5, "0.50 s"),
+        (pages.seconds, 59.94, "59.9 s"),
+        (pages.seconds, 444.4, "7 min 24 s"),
+        (pages.seconds, 11100, "3 h 5 min"),
+        (pages.seconds, None, "–"),
+        (pages.plain, True, "yes"),
+        (pages.plain, [1, 160, 160, 3], "1 × 160 × 160 × 3"),
+        (pages.plain, 0.0078125, "0.0078125"),
+        (pages.short, "ab" * 32, "abababababab"),
+        (pages.milliseconds, 0.0123, "12.3 ms"),
+        (pages.span, [-1.5, 6.0], "−1.5 … 6"),
+    ],
+)
 def test_numbers_are_written_for_people(write, value, text):
     assert write(value) == text
