@@ -9,7 +9,7 @@ from pathlib import Path
 from edgemill.console import Console
 from edgemill.errors import RequestError
 from edgemill.files import remove
-from edgemill.locks import Lock, is_held
+from edgemill.locks import Lock
 from edgemill.runs import is_running, records
 from edgemill.workspace import Workspace
 
@@ -79,12 +79,12 @@ def _busy(workspace: Workspace) -> RequestError:
 
 def gc_environments(console: Console, *, dry_run: bool = False) -> None:
     """Remove environments of images that are no longer declared so. Raises RequestError where the declarations are wrong."""
-    from edgemill.engines.environments import environment_path, environments_folder
+    from edgemill.engines.environments import environment_path, removable, remove_environment
     from edgemill.images import load_images
 
     wanted = {environment_path(image).name for image in load_images().values()}
-    for folder in sorted(environments_folder().glob("*-*/")):
-        if folder.name not in wanted and not is_held(folder.with_name(f"{folder.name.removesuffix('.making')}.lock")):
-            console.say(f"  {'would remove' if dry_run else 'removing'} the environment {folder.name}")
-            if not dry_run:
-                remove(folder)
+    for folder in removable(wanted):
+        if dry_run:
+            console.say(f"  would remove the environment {folder.name}")
+        else:
+            console.say(f"  {'removed' if remove_environment(folder) else 'kept, because it is in use:'} the environment {folder.name}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 from edgemill import PROJECT, SCHEMA
@@ -16,13 +19,21 @@ from edgemill.engines.process import StopRequests, supervise
 from edgemill.engines.pythons import find_python
 from edgemill.engines.seam import Ending, Say
 from edgemill.errors import ImageError
-from edgemill.files import flush_path, write_json
+from edgemill.files import flush_folder, flush_path, write_json
 from edgemill.hashing import digest_files, sha256_file
 from edgemill.images import Image
-from edgemill.locks import held
+from edgemill.locks import POLL_SECONDS, Lock, held
 
 MARKER = "edgemill.json"
 INSTALL_SECONDS = 3600.0
+# A user's settings that would let uv install elsewhere, or something else than the lock says.
+UV_ELSEWHERE = frozenset(
+    "UV_" + name
+    for name in (
+        *("PYTHON", "SYSTEM_PYTHON", "TARGET", "PREFIX", "PROJECT", "WORKING_DIR", "MANAGED_PYTHON", "NO_MANAGED_PYTHON"),
+        *("PYTHON_PREFERENCE", "CONSTRAINT", "BUILD_CONSTRAINT", "OVERRIDE", "EXCLUDE", "EXCLUDE_NEWER", "LINK_MODE", "TORCH_BACKEND"),
+    )
+)
 
 
 def environments_folder() -> Path:
@@ -40,9 +51,9 @@ def is_made(image: Image) -> bool:
     folder = environment_path(image)
     try:
         marker = json.loads((folder / MARKER).read_bytes())
-    except (OSError, ValueError):
+        return marker["identity"] == image.identity and os.access(folder / "bin" / "python", os.X_OK)
+    except (OSError, ValueError, KeyError, TypeError):
         return False
-    return marker.get("identity") == image.identity and os.access(folder / "bin" / "python", os.X_OK)
 
 
 def make(image: Image, say: Say, stops: StopRequests) -> Path:
@@ -55,7 +66,7 @@ def make(image: Image, say: Say, stops: StopRequests) -> Path:
     folder = environment_path(image)
     if is_made(image):
         return folder
-    with held(folder.with_name(folder.name + ".lock"), str(os.getpid()), _patience(image, say)):
+    with held(_lock_of(folder), str(os.getpid()), _patience(image, say, stops)):
         if is_made(image):
             return folder
         say(f"making the environment of the image {image.name} (Python {image.python}; once)")
@@ -73,9 +84,54 @@ def make(image: Image, say: Say, stops: StopRequests) -> Path:
             fresh / MARKER,
             {"schema": SCHEMA, "image": image.name, "identity": image.identity, "python": str(python), "content": content(fresh)},
         )
+        flush_folder(fresh)
         fresh.rename(folder)
         flush_path(folder.parent)
     return folder
+
+
+@contextlib.contextmanager
+def in_use(image: Image, stops: StopRequests) -> Iterator[Path]:
+    """Keep an image's environment from being removed while something runs in it. Raises ImageError where it is gone."""
+    folder = environment_path(image)
+    lock = Lock(_lock_of(folder))
+    while not lock.try_acquire(shared=True):
+        stops.check()
+        time.sleep(POLL_SECONDS)
+    try:
+        if not is_made(image):
+            raise ImageError(f"the environment of the image {image.name!r} is gone", where=str(folder), remedy="run the same command again")
+        yield folder
+    finally:
+        lock.release()
+
+
+def removable(wanted: Container[str]) -> list[Path]:
+    """Environments, made or half made, whose names are not among `wanted`; nothing else that lies in their folder."""
+    found = []
+    for folder in sorted(environments_folder().glob("*/")):
+        name = folder.name.removesuffix(".making")
+        ours = (folder / ("pyvenv.cfg" if folder.name.endswith(".making") else MARKER)).is_file()
+        if ours and re.fullmatch(r".+-[0-9a-f]{16}", name) and folder.name not in wanted:
+            found.append(folder)
+    return found
+
+
+def remove_environment(folder: Path) -> bool:
+    """Remove an environment; False where it is being made or something runs in it."""
+    lock = Lock(_lock_of(folder.with_name(folder.name.removesuffix(".making"))))
+    if not lock.try_acquire():
+        return False
+    try:
+        (folder / MARKER).unlink(missing_ok=True)  # first, so that a half removed one does not pass for made
+        shutil.rmtree(folder)
+    finally:
+        lock.release()
+    return True
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".lock")
 
 
 def site_packages(folder: Path) -> Path:
@@ -117,10 +173,11 @@ def uv_program() -> str:
     return found
 
 
-def _patience(image: Image, say: Say) -> Say:
+def _patience(image: Image, say: Say, stops: StopRequests) -> Say:
     told: list[str] = []
 
     def waiting(holder: str) -> None:
+        stops.check()
         if not told:
             told.append(holder)
             say(f"waiting for process {holder}, which makes the environment of the image {image.name}")
@@ -130,7 +187,8 @@ def _patience(image: Image, say: Say) -> Say:
 
 def _install(image: Image, python: Path, fresh: Path, stops: StopRequests) -> None:
     uv = uv_program()
-    env = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": str(fresh), "PYTHONHASHSEED": "0"}
+    env = {name: value for name, value in os.environ.items() if name not in UV_ELSEWHERE}
+    env |= {"UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": str(fresh), "PYTHONHASHSEED": "0"}
     _run([uv, "venv", "--quiet", "--relocatable", "--no-project", "--python", str(python), str(fresh)], image, env, stops)
     if image.lock.stat().st_size:
         _run([uv, "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", str(image.lock)], image, env, stops)
@@ -139,7 +197,7 @@ def _install(image: Image, python: Path, fresh: Path, stops: StopRequests) -> No
 def _check_imports(image: Image, fresh: Path, stops: StopRequests) -> None:
     if image.imports:
         program = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
-        env = stage_environment(fresh, image)
+        env = stage_environment(fresh, image)  # and not in the project's folder, whose own folders could pass for modules
         _run([str(fresh / "bin" / "python"), "-c", program, *image.imports], image, env, stops)
 
 
@@ -160,7 +218,7 @@ def _run(command: Sequence[str], image: Image, env: dict[str, str], stops: StopR
     """Run one step of making an environment. Raises ImageError with the last lines that it printed."""
     output = bytearray()
     try:
-        outcome = supervise(command, env=env, cwd=PROJECT, on_output=output.extend, timeout=INSTALL_SECONDS, stops=stops)
+        outcome = supervise(command, env=env, cwd=environments_folder(), on_output=output.extend, timeout=INSTALL_SECONDS, stops=stops)
     except OSError as error:
         raise ImageError(f"{command[0]} cannot be started: {error.strerror}", where=f"image {image.name}") from None
     stops.check()

@@ -46,24 +46,26 @@ class LocalEngine:
 
     def run(self, job: Job, on_output: Callable[[bytes], None]) -> Outcome:
         """Run the stage's program with the image's Python."""
-        folder = environments.environment_path(job.image)
         home = job.work / "home"
         home.mkdir(exist_ok=True)
+        folder = environments.environment_path(job.image)
         env = environments.stage_environment(folder, job.image)
         env["PATH"] += "".join(os.pathsep + str(Path(found).parent) for tool in job.contract.tools if (found := shutil.which(tool)))
         env |= {"HOME": str(home), "TMPDIR": str(home), "PYTHONPATH": str(job.contract.folder.parent), WORK_VARIABLE: str(job.work)}
         command = [str(folder / "bin" / "python"), str(job.contract.program), str(job.task)]
         try:
-            return supervise(
-                command,
-                env=env,
-                cwd=home,
-                on_output=on_output,
-                timeout=job.timeout,
-                stops=self._stops,
-                keep_open=() if job.lock is None else (job.lock,),
-            )
+            with environments.in_use(job.image, self._stops):
+                return supervise(
+                    command,
+                    env=env,
+                    cwd=home,
+                    on_output=on_output,
+                    timeout=job.timeout,
+                    stops=self._stops,
+                    keep_open=() if job.lock is None else (job.lock,),
+                )
         finally:
+            self.sweep(job.work)  # what left the job's session must not go on writing
             shutil.rmtree(home, ignore_errors=True)
 
     def sweep(self, work: Path) -> None:

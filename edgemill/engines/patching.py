@@ -42,7 +42,10 @@ def apply_series(series: PatchSeries, site_packages: Path) -> None:
             _apply(patch, room)
         _check_results(series, room)
         for target in series.targets:
-            write_bytes(site_packages / target, (room / target).read_bytes())
+            place = site_packages / target
+            write_bytes(place, (room / target).read_bytes())
+            for stale in place.parent.glob(f"__pycache__/{place.stem}.*.pyc"):
+                stale.unlink()
 
 
 def _apply(patch: Path, room: Path) -> None:
@@ -67,6 +70,6 @@ def _check_results(series: PatchSeries, room: Path) -> None:
     for extra in sorted(touched - set(series.targets)):
         raise ImageError("a patch touches a file that targets.yaml does not list", where=f"series {series.name}: {extra}")
     for target, (_, after) in series.targets.items():
-        found = hashlib.sha256((room / target).read_bytes()).hexdigest()
+        found = hashlib.sha256((room / target).read_bytes()).hexdigest() if target in touched else "no such file"
         if found != after:
             raise ImageError("a patched file is not the expected one", where=f"series {series.name}: {target}", expected=after, found=found)

@@ -41,7 +41,7 @@ def is_python(path: Path, version: str) -> bool:
     if not os.access(path, os.X_OK):
         return False
     try:
-        answer = subprocess.run([str(path), "-I", "-c", PROBE], capture_output=True, text=True, timeout=30, check=False)
+        answer = subprocess.run([str(path), "-I", "-c", PROBE], capture_output=True, text=True, errors="replace", timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return answer.returncode == 0 and answer.stdout.strip() == version
