@@ -118,8 +118,9 @@ class _Rules:
         if not self.model.operators:
             yield StageError("the model has no operators", self.where, "a detector", "%d bytes" % self.model.size, _AGAIN)
             return
-        rules = [self.operators, self.input, self.outputs, self.postprocess, self.sizes]
+        rules = [self.operators, self.input, self.outputs, self.postprocess]
         rules += [self.uint8_types, self.conversions, self.weights] if self.expected.inference_type == "uint8" else [self.float_types]
+        rules += [self.sizes]
         for rule in rules:
             for problem in rule():
                 yield problem

@@ -11,8 +11,8 @@ from _runtime import StageError
 from _tf1.graph import read_graph, write_message
 
 
-def check_exportable(config):
-    """Refuse what cannot become a TensorFlow Lite detector, with the config's field. Raises StageError."""
+def check_exportable(config, params):
+    """Refuse what cannot become a TensorFlow Lite detector, with the config's field or the stage's parameter. Raises StageError."""
     kind = config.model.WhichOneof("model")
     if kind != "ssd":
         raise StageError("only SSD models can be exported for TensorFlow Lite", "pipeline.config: model", "ssd", kind, "train an SSD")
@@ -28,6 +28,11 @@ def check_exportable(config):
     if coder != "faster_rcnn_box_coder":
         raise StageError("the post-process decodes one box coding only", "pipeline.config: model.ssd.box_coder", "faster_rcnn_box_coder",
                          coder, "train with a faster_rcnn_box_coder")
+    if params["max_classes_per_detection"] > config.model.ssd.num_classes:
+        # The operator would leave the places of the missing classes unwritten.
+        raise StageError("a box cannot have more classes than the model", "freeze.max_classes_per_detection",
+                         "at most %d (model.ssd.num_classes)" % config.model.ssd.num_classes, params["max_classes_per_detection"],
+                         "lower max_classes_per_detection")
 
 
 def export_tflite(config, prefix, scratch, params):

@@ -20,7 +20,7 @@ def main(task):
     checkpoint = task.input("checkpoint")
     about = checkpoint.json("checkpoint.json")
     config = read_config(checkpoint.path / "pipeline.config")
-    check_exportable(config)
+    check_exportable(config, task.params)
     classes = _classes(about, config.model.ssd.num_classes)
     prefix = str(checkpoint.path / about["prefix"])
     step = _step(prefix, about)

@@ -39,11 +39,12 @@ class LiteRtDetector:
         if not 0 <= number <= scores.shape[1] or not number.is_integer():
             raise StageError("the post-process operator counts wrongly", POSTPROCESS, "0 to %d detections" % scores.shape[1], number,
                              "convert it again")
-        number = int(number)
-        found = Detections(boxes[0, :number], classes[0, :number].astype(np.int64), scores[0, :number])
-        if not (np.isfinite(found.boxes).all() and np.isfinite(found.scores).all() and np.isfinite(classes).all()):
+        # What lies behind the last detection is not written by the operator.
+        boxes, classes, scores = (value[0, :int(number)] for value in (boxes, classes, scores))
+        if not all(np.isfinite(value).all() for value in (boxes, classes, scores)):
             raise StageError("the model puts out values that are not finite", POSTPROCESS, "finite boxes, classes and scores",
                              "NaN or infinity", "the weights are damaged or training diverged: look at its loss")
+        found = Detections(boxes, classes.astype(np.int64), scores)
         if number and (found.classes.min() < 0 or found.classes.max() >= self._how.num_classes):
             raise StageError("the model puts out a class that it does not have", POSTPROCESS, "0 to %d" % (self._how.num_classes - 1),
                              "%d to %d" % (found.classes.min(), found.classes.max()), "give the labels of this model")

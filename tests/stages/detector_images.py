@@ -11,7 +11,13 @@ def picture(seed, width, height):
     """Smooth noise, uint8 [height, width, 3]: a picture that resizing and a detector have something to do with."""
     random = np.random.RandomState(seed)
     blocks = random.randint(0, 256, [(height + 7) // 8, (width + 7) // 8, 3])
-    return np.clip(np.kron(blocks, np.ones([8, 8, 1]))[:height, :width] + random.randint(-20, 21, [height, width, 3]), 0, 255).astype(np.uint8)
+    smooth = np.kron(blocks, np.ones([8, 8, 1]))[:height, :width]
+    return np.clip(smooth + random.randint(-20, 21, [height, width, 3]), 0, 255).astype(np.uint8)
+
+
+def size(number):
+    """(width, height) in pixels of the picture `number` of a dataset."""
+    return 60 + 13 * (number % 10), 130 - 9 * (number % 10)
 
 
 def write_dataset(folder, classes, count=6, split="val"):
@@ -19,10 +25,10 @@ def write_dataset(folder, classes, count=6, split="val"):
     (folder / "images").mkdir(parents=True)
     images = []
     for number in range(1, count + 1):
-        width, height = 60 + 13 * number, 130 - 9 * number
-        name, options = ("%d.jpg" % number, {"quality": 92}) if number % 2 else ("%d.png" % number, {})
+        width, height = size(number)
+        name, options = (f"{number}.jpg", {"quality": 92}) if number % 2 else (f"{number}.png", {})
         Image.fromarray(picture(number, width, height)).save(str(folder / "images" / name), **options)
-        images.append({"id": number, "file": "images/" + name, "name": name, "width": width, "height": height, "split": split, "objects": [],
-                       "sha256": hashlib.sha256((folder / "images" / name).read_bytes()).hexdigest()})
+        images.append({"id": number, "file": "images/" + name, "name": name, "width": width, "height": height, "split": split,
+                       "objects": [], "sha256": hashlib.sha256((folder / "images" / name).read_bytes()).hexdigest()})
     (folder / "dataset.json").write_text(json.dumps({"schema": 1, "classes": classes, "images": images}), encoding="utf-8")
     return artifact("ingest", "dataset", folder)

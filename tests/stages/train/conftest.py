@@ -20,10 +20,10 @@ def run_program(folder, stage, params, inputs, cpus=1):
     task = {"schema": 1, "stage": stage, "name": stage, "params": params, "inputs": inputs, "output": str(folder / "output"),
             "scratch": str(folder / "scratch"), "result": str(folder / "result.json"), "cpus": cpus, "run": None}
     (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
-    environment = {"PATH": "%s:/usr/bin:/bin" % os.path.dirname(sys.executable), "HOME": str(folder), "PYTHONPATH": str(STAGES),
+    environment = {"PATH": f"{os.path.dirname(sys.executable)}:/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(STAGES),
                    "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg", "LANG": "C.UTF-8"}
     done = subprocess.run([sys.executable, str(STAGES / stage / "run.py"), str(folder / "task.json")], cwd=str(folder / "scratch"),
-                          env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
+                          env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600, check=False)
     return Outcome(folder, done.returncode, done.stdout.decode("utf-8", "replace"))
 
 
@@ -38,7 +38,8 @@ def tiny_checkpoint(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_graph(tmp_path_factory, tiny_checkpoint):
     """The folder of the frozen-graph artifact that the stage freeze makes of `tiny_checkpoint`."""
-    done = run_program(tmp_path_factory.mktemp("freeze") / "run", "freeze", FREEZE, {"checkpoint": artifact("train", "checkpoint", tiny_checkpoint)})
+    inputs = {"checkpoint": artifact("train", "checkpoint", tiny_checkpoint)}
+    done = run_program(tmp_path_factory.mktemp("freeze") / "run", "freeze", FREEZE, inputs)
     assert done.code == 0, done.log
     return done.output
 
@@ -46,6 +47,7 @@ def tiny_graph(tmp_path_factory, tiny_checkpoint):
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory, tiny_graph):
     """The folder of the tflite artifact that the stage convert makes of `tiny_graph`."""
-    done = run_program(tmp_path_factory.mktemp("convert") / "run", "convert", CONVERT, {"graph": artifact("freeze", "frozen-graph", tiny_graph)})
+    inputs = {"graph": artifact("freeze", "frozen-graph", tiny_graph)}
+    done = run_program(tmp_path_factory.mktemp("convert") / "run", "convert", CONVERT, inputs)
     assert done.code == 0, done.log
     return done.output

@@ -4,7 +4,6 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-
 from _runtime import StageError
 from _tf1.graph import GraphIndex, read_graph
 from _tf1.graph_audit import FROM_INPUTS, OK, as_json, audit, require_quantized
@@ -37,7 +36,7 @@ def bypass(graph, name):
 
 def set_range(graph, quant, low, high):
     for name, value in (("min", low), ("max", high)):
-        node(graph, "%s/%s" % (quant, name)).attr["value"].tensor.CopyFrom(tf.make_tensor_proto(np.float32(value)))
+        node(graph, f"{quant}/{name}").attr["value"].tensor.CopyFrom(tf.make_tensor_proto(np.float32(value)))
 
 
 def rows(graph):
@@ -78,7 +77,7 @@ def test_a_layer_names_its_nodes_and_their_ranges(graph):
 
 def test_a_concat_takes_the_union_of_its_inputs_ranges(graph):
     layers = rows(graph)
-    heads = [layers["BoxPredictor_%d/ClassPredictor/Conv2D_Fold" % place].range for place in range(3)]
+    heads = [layers[f"BoxPredictor_{place}/ClassPredictor/Conv2D_Fold"].range for place in range(3)]
     concat = layers["concat_1"]
     assert concat.status == FROM_INPUTS
     assert concat.output is None
@@ -121,7 +120,7 @@ def test_a_head_without_a_range_leaves_its_concat_without_one(graph):
 ])
 @pytest.mark.parametrize("which", ["weights", "act"])
 def test_a_range_that_means_nothing_is_an_error(graph, which, low, high, says):
-    set_range(graph, "%s%s_quant" % (EXPAND, which), low, high)
+    set_range(graph, f"{EXPAND}{which}_quant", low, high)
     layer = rows(graph)[EXPAND + "Conv2D_Fold"]
     assert says in layer.status
     assert ("weights:" in layer.status) == (which == "weights")
@@ -149,7 +148,7 @@ def test_the_error_counts_all_layers_and_the_table_keeps_them(graph):
     layers = audit(GraphIndex(graph, OUTPUTS))
     with pytest.raises(StageError) as caught:
         require_quantized(layers, "graph")
-    assert "3 of %d layers" % len(layers) in caught.value.found  # two, and the concat behind one of them
+    assert f"3 of {len(layers)} layers" in caught.value.found  # two, and the concat behind one of them
     assert HEAD + "Conv2D_Fold" in caught.value.found
     table = as_json(layers, quantized=True)
     assert table["missing"] == 3

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_detector
+from _runtime import StageError
 from conftest import FREEZE
 from google.protobuf import text_format
 from object_detection.protos import pipeline_pb2
 from stage_helpers import artifact, load
-
-from _runtime import StageError
 
 frozen_export = load("freeze", "frozen_export")
 graph_description = load("freeze", "graph_description")
@@ -200,13 +199,19 @@ def test_a_config_that_cannot_become_a_tflite_detector_is_refused_by_its_field(o
     text = tiny_detector.config_text()
     assert old in text
     with pytest.raises(StageError, match=says) as caught:
-        frozen_export.check_exportable(config(text.replace(old, new)))
+        frozen_export.check_exportable(config(text.replace(old, new)), FREEZE)
     assert caught.value.where.startswith("pipeline.config: model.ssd.")
 
 
 def test_other_models_than_ssd_are_refused():
     with pytest.raises(StageError, match="only SSD"):
-        frozen_export.check_exportable(config("model { faster_rcnn { } }"))
+        frozen_export.check_exportable(config("model { faster_rcnn { } }"), FREEZE)
+
+
+def test_more_classes_for_a_box_than_the_model_has_are_refused():
+    with pytest.raises(StageError) as caught:
+        frozen_export.check_exportable(config(), dict(FREEZE, max_classes_per_detection=4))
+    assert (caught.value.where, caught.value.found) == ("freeze.max_classes_per_detection", "4")
 
 
 def test_the_normalization_is_that_of_the_feature_extractor():

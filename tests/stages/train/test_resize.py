@@ -4,11 +4,10 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
-from detector_images import picture
-from PIL import Image
-
 from _detection.resize import load_rgb, model_input, normalize, resize_bilinear
 from _runtime import StageError
+from detector_images import picture
+from PIL import Image
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +76,10 @@ def test_decoding_equals_tensorflows_accurate_one(tensorflow, tmp_path, kind):
     data = FILES[kind]()
     path = tmp_path / "image"
     path.write_bytes(data)
-    # decode_jpeg reads PNG too. Its default DCT for JPEG, and decode_image's only one, is a faster and coarser one.
-    theirs = tensorflow(lambda source: tf.image.decode_jpeg(source, channels=3, dct_method="INTEGER_ACCURATE"), data) if "jpeg" in kind else (
-        tensorflow(lambda source: tf.image.decode_png(source, channels=3), data))
+    if "jpeg" in kind:
+        theirs = tensorflow(lambda source: tf.image.decode_jpeg(source, channels=3, dct_method="INTEGER_ACCURATE"), data)
+    else:
+        theirs = tensorflow(lambda source: tf.image.decode_png(source, channels=3), data)
     np.testing.assert_array_equal(load_rgb(path), theirs)
 
 
