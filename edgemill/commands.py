@@ -19,6 +19,7 @@ from edgemill.engines.choice import choose_engine
 from edgemill.engines.process import StopRequests
 from edgemill.engines.seam import Engine
 from edgemill.errors import EdgeMillError, RequestError
+from edgemill.outcome import unwritten
 from edgemill.pipelines import Pipeline, find_pipeline, load_pipeline
 from edgemill.plan import StepStatus, make_plan
 from edgemill.runs import records
@@ -168,9 +169,7 @@ def run_guarded(call: Callable[[], object]) -> int:
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        print(f"error: {error.strerror or error}", f"  where:    {error.filename or 'unknown'}", sep="\n", file=sys.stderr)
-        if error.errno == 28:
-            print("  next:     free space (./mill gc removes what no pipeline uses), then run the same command again", file=sys.stderr)
+        print(f"error: {unwritten('the command failed', error, PROJECT)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import shutil
 import sys
 import time
@@ -12,6 +14,7 @@ from typing import Any, TextIO
 
 from edgemill.plan import State, StepStatus
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 PLAIN_SECONDS = 20.0  # between progress lines where there is no terminal
 
 
@@ -29,7 +32,7 @@ class Console:
     def say(self, text: str) -> None:
         """One line that stays."""
         self._clear()
-        print(text, file=self._stream, flush=True)
+        print(printable(text), file=self._stream, flush=True)
 
     def warn(self, text: str) -> None:
         """One line that stays, marked as a warning."""
@@ -57,7 +60,7 @@ class Console:
         self.say(f"  {status.step.name.ljust(width)}  {describe(status)}")
 
     def _show(self, line: str) -> None:
-        line = line[: max(20, shutil.get_terminal_size().columns - 1)]
+        line = printable(line)[: max(20, shutil.get_terminal_size().columns - 1)]
         self._stream.write("\r" + line.ljust(self._shown))
         self._stream.flush()
         self._shown = len(line)
@@ -86,14 +89,27 @@ def describe(status: StepStatus) -> str:
 
 def describe_progress(event: Mapping[str, Any], elapsed: float) -> str:
     """`step 120/700  loss 1.2  3.4 steps/s  2 min left`, from what the stage tells."""
-    done, total, unit = event.get("done", 0), event.get("total", 0), event.get("unit", "")
-    values = dict(event.get("values") or {})
-    parts = [f"{unit} {done}/{total}"]
-    left = values.pop("eta_s", elapsed / done * (total - done) if done else None)
+    done, total = (_number(event.get(name)) or 0 for name in ("done", "total"))
+    told = event.get("values")
+    values = dict(told) if isinstance(told, Mapping) else {}
+    parts = [f"{event.get('unit', '')} {number(done)}/{number(total)}"]
+    left = _number(values.pop("eta_s", None))
+    if left is None and done:
+        left = elapsed / done * (total - done)
     parts += [f"{name.replace('_per_s', '/s')} {number(value)}" for name, value in values.items()]
     if left is not None and done < total:
         parts.append(f"{seconds(left)} left")
     return "  ".join(parts)
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, or None for whatever else a stage may have sent."""
+    return value if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def printable(text: str) -> str:
+    """Text without what would steer a terminal."""
+    return _CONTROL.sub("?", text)
 
 
 def number(value: Any) -> str:
@@ -144,7 +160,7 @@ class OutputSplitter:
         if line.startswith(self.MARK):
             try:
                 event = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 event = None
             if isinstance(event, dict):
                 self._on_event(event)

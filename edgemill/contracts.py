@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ class Contract:
 
     @property
     def program(self) -> Path:
-        """The program that the engine runs with the image's Python."""
+        """The program that the engine runs (a copy of) with the image's Python."""
         return self.folder / PROGRAM
 
     def params_schema(self) -> dict[str, Any]:
@@ -102,16 +103,21 @@ class Contract:
         inputs = {name: [rule.kind, rule.many] for name, rule in self.inputs.items()}
         return digest_of([self.name, self.image, inputs, self.output, self.network, self.sees_run, sorted(self.tools)])
 
-    def source(self) -> str:
-        """Digest of the stage's source files and of the shared folders that it uses."""
-        files = []
-        for folder in (self.folder, *(self.folder.parent / name for name in (RUNTIME, *self.uses))):
-            files += [
-                (f"{folder.name}/{name}", sha256_file(Path(entry.path)), status.st_size)
-                for name, entry, status in walk(folder)
-                if name != "stage.yaml" and is_source(name)
-            ]
-        return digest_files(files)
+    def source(self, copy: Path | None = None) -> str:
+        """Digest of the stage's source files and of the shared folders that it uses; of a `copy_source` where one is named."""
+        return digest_files((name, sha256_file(path), path.stat().st_size) for name, path in self._sources(copy or self.folder.parent))
+
+    def copy_source(self, place: Path) -> None:
+        """Copy the stage's folder and the shared ones that it uses into `place`."""
+        for name, path in self._sources(self.folder.parent):
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place / name)
+
+    def _sources(self, stages: Path) -> Iterator[tuple[str, Path]]:
+        for folder in (self.folder.name, RUNTIME, *self.uses):
+            for name, entry, _ in walk(stages / folder):
+                if name != "stage.yaml" and is_source(name):
+                    yield f"{folder}/{name}", Path(entry.path)
 
 
 def is_source(name: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgemill import SCHEMA
+from edgemill.contracts import Contract
 from edgemill.hashing import StatIndex, digest_of
 from edgemill.pipelines import Step
 from edgemill.workspace import Artifact
@@ -21,6 +22,12 @@ class KeyMaker:
         self._index = index
         self._sources: dict[Path, str] = {}
 
+    def source(self, contract: Contract) -> str:
+        """The digest of a stage's source."""
+        if contract.folder not in self._sources:
+            self._sources[contract.folder] = contract.source()
+        return self._sources[contract.folder]
+
     def params(self, step: Step) -> dict[str, object]:
         """Normalized parameters: a `format: path` one counts with the digest of its contents."""
         return {
@@ -33,15 +40,12 @@ class KeyMaker:
 
         The feeders' names count where the stage sees several and tells them apart.
         """
-        folder = step.contract.folder
-        if folder not in self._sources:
-            self._sources[folder] = step.contract.source()
         many = {name for name, rule in step.contract.inputs.items() if rule.many}
         return digest_of(
             {
                 "schema": SCHEMA,
                 "contract": step.contract.meaning(),
-                "source": self._sources[folder],
+                "source": self.source(step.contract),
                 "image": step.image.identity,
                 "kind": step.kind.meaning(),
                 "params": self.params(step),

@@ -99,7 +99,7 @@ class Kind:
         """
         for name in names:
             if name in RESERVED:
-                raise StageFailedError("the stage wrote a file that the build system writes", where=str(folder / name))
+                raise StageFailedError("it wrote a file that the build system writes", where=str(folder / name))
         for rule in self.files:
             matching = [name for name in names if _pattern(rule.path).fullmatch(name)]
             if not matching and not rule.optional:

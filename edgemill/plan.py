@@ -65,7 +65,8 @@ def resolve(step: Step, before: Statuses, workspace: Workspace, keys: KeyMaker, 
                 step, State.UNAVAILABLE, reason=f"its input {name!r} comes from {missing}, which is {before[missing].state.value}"
             )
     if waiting:
-        return StepStatus(step, State.WAITING)
+        lacking = engine.lacks(step.image, step.contract.tools)
+        return StepStatus(step, State.WAITING) if lacking is None else StepStatus(step, State.UNAVAILABLE, reason=lacking)
     key = keys.key(step, inputs)
     try:
         artifact = workspace.find(step.contract.name, key, verify=verify)
@@ -79,9 +80,11 @@ def resolve(step: Step, before: Statuses, workspace: Workspace, keys: KeyMaker, 
     return StepStatus(step, State.TO_RUN, key, inputs=inputs)
 
 
-def make_plan(pipeline: Pipeline, workspace: Workspace, engine: Engine, *, verify: bool = False) -> dict[str, StepStatus]:
+def make_plan(
+    pipeline: Pipeline, workspace: Workspace, engine: Engine, keys: KeyMaker | None = None, *, verify: bool = False
+) -> dict[str, StepStatus]:
     """The status of every step, in order."""
-    keys = KeyMaker(workspace.stat_index(verify=verify))
+    keys = keys or KeyMaker(workspace.stat_index(verify=verify))
     statuses: dict[str, StepStatus] = {}
     for name, step in pipeline.steps.items():
         statuses[name] = resolve(step, statuses, workspace, keys, engine, verify=verify)

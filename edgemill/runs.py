@@ -85,7 +85,7 @@ def is_running(runs: Path, run_id: str) -> bool:
 def records(runs: Path, pipeline: str | None = None) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """Finished and running runs, newest first, with their folder; of one pipeline where one is named."""
     for folder in sorted(runs.glob("*/"), reverse=True):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             fields = json.loads((folder / RUN).read_bytes())
             if pipeline is None or fields["pipeline"] == pipeline:
                 yield folder, fields

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from edgemill.console import Console
 from edgemill.errors import RequestError
 from edgemill.files import remove
-from edgemill.locks import Lock
-from edgemill.runs import is_running, records
+from edgemill.locks import Lock, is_held
+from edgemill.runs import EVENTS, is_running, records
 from edgemill.workspace import Workspace
 
 RUNS_KEPT = 20
 
 
-def clean(workspace: Workspace, pipeline: str, console: Console) -> None:
-    """Remove a pipeline's links, and the artifacts that no other pipeline links to; work of unfinished stages too.
-
-    Raises:
-        RequestError: a build is running.
-    """
-    _check_idle(workspace)
-    remove(workspace.pipelines / pipeline)
-    gc(workspace, console, runs_kept=RUNS_KEPT)
-
-
-def gc(workspace: Workspace, console: Console, *, runs_kept: int = RUNS_KEPT, dry_run: bool = False) -> int:
-    """Remove artifacts that no pipeline's links lead to, work that nothing resumes, and all but the newest runs.
+def clean(workspace: Workspace, pipeline: str, console: Console) -> int:
+    """Remove a pipeline's links, its unfinished work, and the artifacts of its builds that no other pipeline links to.
 
     Returns:
         The bytes given back.
@@ -36,45 +27,92 @@ def gc(workspace: Workspace, console: Console, *, runs_kept: int = RUNS_KEPT, dr
     Raises:
         RequestError: a build is running.
     """
-    _check_idle(workspace)
-    guard = Lock(workspace.root / ".lock")
-    if not guard.try_acquire():
-        raise _busy(workspace)
-    try:
-        freed = 0
-        for folder in _unused(workspace, runs_kept):
-            size = sum(path.lstat().st_size for path in folder.rglob("*"))
-            freed += size
-            console.say(f"  {'would remove' if dry_run else 'removing'} {folder.relative_to(workspace.root)} ({size / 1e6:.1f} MB)")
-            if not dry_run:
-                remove(folder)
-        console.say(f"{freed / 1e6:.1f} MB {'to give' if dry_run else 'given'} back")
+    with _alone(workspace):
+        own = workspace.pipelines / pipeline
+        others = _linked(link for link in workspace.pipelines.glob("*/*") if link.parent != own)
+        ours, keys = _linked(own.glob("*")), _keys(workspace, pipeline)
+        made = [folder for folder in _folders(workspace.artifacts) if _real(folder) in ours or folder.name in keys]
+        unfinished = [folder for folder in _folders(workspace.work) if folder.name in keys]
+        remove(own)
+        return _remove(workspace, [folder for folder in made if _real(folder) not in others] + unfinished, console)
+
+
+def gc(workspace: Workspace, console: Console, *, runs_kept: int = RUNS_KEPT, dry_run: bool = False) -> int:
+    """Remove artifacts that no pipeline's links lead to, unfinished work, and all but the newest runs.
+
+    Returns:
+        The bytes given back.
+
+    Raises:
+        RequestError: a build is running.
+    """
+    with _alone(workspace):
+        freed = _remove(workspace, list(_unused(workspace, runs_kept)), console, dry_run=dry_run)
+        if not dry_run:
+            for lock in workspace.work.glob("*/*.lock"):
+                if not is_held(lock):
+                    lock.unlink()
         return freed
-    finally:
-        guard.release()
+
+
+def _remove(workspace: Workspace, folders: Iterable[Path], console: Console, *, dry_run: bool = False) -> int:
+    freed = 0
+    for folder in folders:
+        size = sum(path.lstat().st_size for path in folder.rglob("*"))
+        freed += size
+        console.say(f"  {'would remove' if dry_run else 'removing'} {folder.relative_to(workspace.root)} ({size / 1e6:.1f} MB)")
+        if not dry_run:
+            # An artifact goes in one rename, so that a kill leaves no half of one.
+            remove(workspace.set_aside(folder) if workspace.artifacts in folder.parents else folder)
+    console.say(f"{freed / 1e6:.1f} MB {'to give' if dry_run else 'given'} back")
+    return freed
 
 
 def _unused(workspace: Workspace, runs_kept: int) -> Iterator[Path]:
-    linked = {Path(os.path.realpath(link)) for link in workspace.pipelines.glob("*/*")}
-    for artifact in sorted(workspace.artifacts.glob("*/*")):
-        if Path(os.path.realpath(artifact)) not in linked:
-            yield artifact
-    yield from sorted(path for path in workspace.work.glob("*/*") if path.is_dir())
-    runs = [folder for folder, fields in records(workspace.runs) if not is_running(workspace.runs, str(fields.get("id")))]
-    yield from runs[runs_kept:]
+    linked = _linked(workspace.pipelines.glob("*/*"))
+    yield from (folder for folder in _folders(workspace.artifacts) if _real(folder) not in linked)
+    yield from _folders(workspace.work)
+    runs = sorted((folder for folder in workspace.runs.glob("*") if folder.is_dir()), reverse=True)
+    yield from [folder for folder in runs if not is_running(workspace.runs, folder.name)][runs_kept:]
 
 
-def _check_idle(workspace: Workspace) -> None:
+def _folders(place: Path) -> list[Path]:
+    """The folders of all stages' keys in `artifacts` or `work`."""
+    return sorted(folder for folder in place.glob("*/*") if folder.is_dir())
+
+
+def _real(folder: Path) -> str:
+    return os.path.realpath(folder)
+
+
+def _linked(links: Iterable[Path]) -> set[str]:
+    """The folders that links lead to."""
+    return {_real(link) for link in links if link.is_symlink()}
+
+
+def _keys(workspace: Workspace, pipeline: str) -> set[str]:
+    """The keys that the recorded builds of a pipeline needed."""
+    keys = set()
+    for folder, _ in records(workspace.runs, pipeline):
+        with contextlib.suppress(OSError):
+            for line in (folder / EVENTS).read_text(encoding="utf-8").splitlines():
+                with contextlib.suppress(ValueError, AttributeError):
+                    keys.add(str(json.loads(line).get("key")))
+    return {key for key in keys if len(key) == 64 and key.isalnum()}
+
+
+@contextlib.contextmanager
+def _alone(workspace: Workspace) -> Iterator[None]:
+    """Keep builds away for the length of a `with` block. Raises RequestError where one is running."""
     if not workspace.root.is_dir():
         raise RequestError("there is no workspace", where=str(workspace.root))
     guard = Lock(workspace.root / ".lock")
     if not guard.try_acquire():
-        raise _busy(workspace)
-    guard.release()
-
-
-def _busy(workspace: Workspace) -> RequestError:
-    return RequestError("a build is running in this workspace", where=str(workspace.root), remedy="wait for it, or stop it")
+        raise RequestError("a build is running in this workspace", where=str(workspace.root), remedy="wait for it, or stop it")
+    try:
+        yield
+    finally:
+        guard.release()
 
 
 def gc_environments(console: Console, *, dry_run: bool = False) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from edgemill import SCHEMA
 from edgemill.contracts import Contract
-from edgemill.errors import DamagedArtifactError, StageFailedError
+from edgemill.errors import DamagedArtifactError, RequestError, StageFailedError
 from edgemill.files import flush_folder, flush_path, link, remove, set_writable, write_json
 from edgemill.hashing import StatIndex, digest_files, digest_of, sha256_file, walk
 from edgemill.kinds import Kind
@@ -49,15 +49,22 @@ class Artifact:
             DamagedArtifactError: naming the first file that is not as published.
         """
         expected = {entry["path"]: entry for entry in self.manifest["files"]}
-        found = {name: (path, status.st_size) for name, path, status in walk(self.path) if name != MANIFEST}
+        try:
+            found = {name: (path, status.st_size) for name, path, status in walk(self.path) if name != MANIFEST}
+        except RequestError as error:
+            raise DamagedArtifactError("a published artifact is damaged", where=error.where, found=error.what) from None
         for name in sorted(expected.keys() ^ found.keys()):
             raise self._damaged(name, "missing" if name in expected else "not in the manifest")
         for name, entry in expected.items():
             path, size = found[name]
             if size != entry["bytes"]:
                 raise self._damaged(name, f"{size} bytes instead of {entry['bytes']}")
-            if sha256_file(Path(path)) != entry["sha256"]:
-                raise self._damaged(name, "other bytes than were published")
+            try:
+                sha256 = sha256_file(Path(path))
+            except OSError as error:
+                raise self._damaged(name, error.strerror or "unreadable") from None
+            if path.is_symlink() or sha256 != entry["sha256"]:
+                raise self._damaged(name, "a link" if path.is_symlink() else "other bytes than were published")
 
     def check_sizes(self) -> None:
         """The same from the files' sizes alone: quick enough for every plan. Raises DamagedArtifactError."""
@@ -95,6 +102,15 @@ class Workspace:
         """Where the artifact of a key is made."""
         return self.work / stage / key
 
+    def key_lock(self, stage: str, key: str) -> Path:
+        """The lock of a key: whoever holds it may make or set aside its artifact."""
+        return self.work / stage / f"{key}.lock"
+
+    @property
+    def damaged(self) -> Path:
+        """Where damaged artifacts are moved; `gc` removes them."""
+        return self.work / "damaged"
+
     def find(self, stage: str, key: str, *, verify: bool = False) -> Artifact | None:
         """The published artifact of a key, or None.
 
@@ -114,13 +130,12 @@ class Workspace:
         return artifact
 
     def set_aside(self, folder: Path) -> Path:
-        """Move a damaged artifact out of the way in one rename; `gc` removes it."""
-        aside = self.work / "damaged" / f"{folder.parent.name}-{folder.name[:16]}-{os.getpid()}"
+        """Move an artifact out of the way in one rename; `gc` removes it. Its key's lock must be held."""
+        aside = self.damaged / f"{folder.parent.name}-{folder.name[:16]}-{os.getpid()}"
         aside.parent.mkdir(parents=True, exist_ok=True)
         remove(aside)
         folder.chmod(0o755)  # moving a folder to another parent writes to it
-        with contextlib.suppress(FileNotFoundError):  # somebody else was faster
-            folder.rename(aside)
+        folder.rename(aside)
         return aside
 
     def link_pipeline(self, pipeline: str, step: str, artifact: Artifact) -> None:
@@ -154,12 +169,19 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def list_files(folder: Path) -> list[str]:
     """Relative paths of the files below a stage's output. Raises StageFailedError for links and the like."""
     for here, folders, names in os.walk(folder):
-        for name in (*folders, *names):
-            if os.path.islink(os.path.join(here, name)):
-                raise StageFailedError(
-                    "the stage left a symbolic link in its output", where=os.path.join(here, name), expected="files and folders only"
-                )
-    return [name for name, _, _ in walk(folder)]
+        for path in (os.path.join(here, name) for name in (*folders, *names)):
+            if os.path.islink(path):
+                raise StageFailedError("a symbolic link is in its output", where=path, expected="files and folders only")
+    try:
+        found = [name for name, _, _ in walk(folder)]
+    except RequestError as error:
+        raise StageFailedError(f"its output holds what cannot be published: {error.what}", where=error.where) from None
+    for name in found:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise StageFailedError("the name of a file in its output is not UTF-8", where=str(folder), found=ascii(name)) from None
+    return found
 
 
 def publish(workspace: Workspace, contract: Contract, kind: Kind, key: str, output: Path, facts: Mapping[str, Any]) -> Artifact:
@@ -173,7 +195,7 @@ def publish(workspace: Workspace, contract: Contract, kind: Kind, key: str, outp
     """
     names = list_files(output)
     if not names:
-        raise StageFailedError("the stage exited with 0 but left nothing", where=str(output), expected=f"an artifact of kind {kind.name}")
+        raise StageFailedError("it exited with 0, but left nothing", where=str(output), expected=f"an artifact of kind {kind.name}")
     kind.validate(output, names)
     files = [{"path": name, "sha256": sha256_file(output / name), "bytes": (output / name).stat().st_size} for name in names]
     digest = content_digest(kind, files)
@@ -196,7 +218,8 @@ def publish(workspace: Workspace, contract: Contract, kind: Kind, key: str, outp
     place = workspace.artifact_folder(contract.name, key)
     place.parent.mkdir(parents=True, exist_ok=True)
     output.rename(place)
-    flush_path(place.parent)
+    for folder in (place.parent, workspace.artifacts, workspace.root):
+        flush_path(folder)
     place.chmod(0o555)
     return Artifact(place, manifest)
 

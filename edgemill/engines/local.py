@@ -51,8 +51,8 @@ class LocalEngine:
         folder = environments.environment_path(job.image)
         env = environments.stage_environment(folder, job.image)
         env["PATH"] += "".join(os.pathsep + str(Path(found).parent) for tool in job.contract.tools if (found := shutil.which(tool)))
-        env |= {"HOME": str(home), "TMPDIR": str(home), "PYTHONPATH": str(job.contract.folder.parent), WORK_VARIABLE: str(job.work)}
-        command = [str(folder / "bin" / "python"), str(job.contract.program), str(job.task)]
+        env |= {"HOME": str(home), "TMPDIR": str(home), "PYTHONPATH": str(job.source), WORK_VARIABLE: str(job.work)}
+        command = [str(folder / "bin" / "python"), str(job.program), str(job.task)]
         try:
             with environments.in_use(job.image, self._stops):
                 return supervise(

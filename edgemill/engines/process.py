@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import selectors
 import signal
@@ -80,7 +81,7 @@ def supervise(
         stderr=subprocess.STDOUT,
         start_new_session=True,
         pass_fds=tuple(keep_open),
-        preexec_fn=_die_with_parent if _libc is not None else None,  # noqa: PLW1509  this program has one thread
+        preexec_fn=functools.partial(_die_with, os.getpid()) if _libc is not None else None,  # noqa: PLW1509  this program has one thread
     )
     stops.supervising = True
     try:
@@ -98,9 +99,11 @@ def supervise(
     return Outcome(code, ending, list(command), time.monotonic() - begin)
 
 
-def _die_with_parent() -> None:
+def _die_with(parent: int) -> None:
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before it could be watched
+            os._exit(1)
 
 
 def _watch(process: subprocess.Popen[bytes], on_output: Callable[[bytes], None], deadline: float, stops: StopRequests) -> Ending:

@@ -38,6 +38,16 @@ class Job:
     lock: int | None = None
 
     @property
+    def source(self) -> Path:
+        """The folder that holds copies of the stage's folder and of the shared ones; its programs import from there."""
+        return self.work / "source"
+
+    @property
+    def program(self) -> Path:
+        """The program to run."""
+        return self.source / self.contract.name / self.contract.program.name
+
+    @property
     def timeout(self) -> float:
         """Seconds after which the job is stopped."""
         return self.contract.timeout
