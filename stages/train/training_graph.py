@@ -100,10 +100,11 @@ class TrainingGraph:
             self.session.run(self._initializer)
             return
         seed = segment_seed(self._seed, step)
+        known = len(self.graph.get_collection(tf.GraphKeys.TABLE_INITIALIZERS))
         with self.graph.as_default(), sequential_input(seed):
             initializer = self._iterator.make_initializer(self._api.train_input())
-            tables = tf.tables_initializer()
-        self.session.run(tables)
+        # Only the label map's tables that this input brought: a table cannot be initialized twice.
+        self.session.run(self.graph.get_collection(tf.GraphKeys.TABLE_INITIALIZERS)[known:])
         self.session.run(initializer)
 
     def step(self):
