@@ -110,10 +110,10 @@ def _in_words(boxes, classes):
     return ", ".join(words) + (f" and {len(boxes) - 12} more" if len(boxes) > 12 else "")
 
 
-def pictures(dataset, split, detections, count, threshold):
+def pictures(dataset, split, detections, count):
     """{"worst": [Picture], "best": [Picture]} of `split`.
 
-    detections: [(model's name, COCO results)]; threshold: the least score that is drawn.
+    detections: [(model's name, {image's id: [Box]})], of what `boxes_above` gives.
     """
     names = [name for name, _ in detections]
     shown = {image["id"]: image for image in dataset.images(split)}
@@ -123,7 +123,7 @@ def pictures(dataset, split, detections, count, threshold):
         ]
         for number, image in shown.items()
     }
-    found = [_boxes(results, threshold) for _, results in detections]
+    found = [boxes for _, boxes in detections]
     chosen = pick(list(shown), truth, found, count)
     return {
         which: [_picture(dataset, shown[number], truth[number], names, [boxes.get(number, []) for boxes in found]) for number in numbers]
@@ -138,7 +138,8 @@ def _picture(dataset, image, truth, names, found):
     return Picture(image["name"], panels)
 
 
-def _boxes(results, threshold):
+def boxes_above(results, threshold):
+    """{image's id: [Box], surest first} of a COCO results list, for scores of `threshold` or more."""
     found = {}
     for each in results:
         if each["score"] >= threshold:

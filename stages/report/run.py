@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from example_pictures import pictures
+from example_pictures import boxes_above, pictures
 from page import render
 from report_artifacts import Artifacts
 from report_models import audits, compilations, evaluations, packages, tflites
@@ -46,7 +46,7 @@ def main(task):
 
 
 def _galleries(task, artifacts):
-    """Example pictures of each split that a model ran on: [{"split", "models", "worst", "best"}]."""
+    """Example pictures of each split that a model ran on: [{"split", "worst", "best"}]."""
     dataset, count = artifacts.first("dataset"), task.params["pictures"]
     if dataset is None or not count:
         return []
@@ -55,14 +55,9 @@ def _galleries(task, artifacts):
         by_split.setdefault(each.json("inference.json")["split"], []).append(each)
     galleries = []
     for split, models in by_split.items():
-        given = [(model.name, model.json("detections.json")) for model in models]
-        galleries.append(
-            {
-                "split": split,
-                "models": [name for name, _ in given],
-                **pictures(load(dataset.path), split, given, count, task.params["threshold"]),
-            }
-        )
+        # Cut down one by one: the lists of a large split are large.
+        boxes = [(model.name, boxes_above(model.json("detections.json"), task.params["threshold"])) for model in models]
+        galleries.append({"split": split, **pictures(load(dataset.path), split, boxes, count)})
         task.progress(len(galleries), len(by_split), "gallery")
     return galleries
 

@@ -4,6 +4,7 @@ The compiler cannot be had here. A scripted stand-in plays its faults; what the 
 """
 
 import os
+import signal
 import stat
 import sys
 from pathlib import Path
@@ -170,6 +171,27 @@ def test_a_child_that_the_compiler_leaves_behind_neither_blocks_nor_survives(com
     marker = "left-behind-%d" % os.getpid()
     script = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', '%s'])\n%s" % (marker, GOOD)
     assert compile_with(script).code == 0
+    assert alive(marker) == []
+
+
+class Stopped(BaseException):
+    """What the runtime's signal handler raises, in effect."""
+
+
+def test_a_stop_from_outside_kills_the_compiler_too():
+    marker = "stopped-%d" % os.getpid()
+
+    def stop(_number, _frame):
+        raise Stopped
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 1.0)
+        with pytest.raises(Stopped):
+            process_of.run_limited([sys.executable, "-c", "import time; time.sleep(600)", marker], 500)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
     assert alive(marker) == []
 
 
