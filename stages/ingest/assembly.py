@@ -5,7 +5,6 @@ from collections import Counter
 from annotation import FLAGS
 from box_check import check_box
 from image_files import SUFFIX, check_image
-from problems import printable
 from val_choice import choose_val
 
 from _detection.workers import ordered_map
@@ -37,9 +36,6 @@ def make_drafts(annotations, checked, relative, audit):
     drafts, taken = [], {}
     for annotation in sorted(annotations, key=lambda item: (relative(item.image), item.split, item.file, item.line or 0)):
         image, name = checked[annotation.image], relative(annotation.image)
-        if printable(name) != name:
-            audit.bad("name-not-utf8", name, "the file's name is not UTF-8: rename it")
-            continue
         if image.code is not None:
             audit.bad(image.code, name, "%s (named by %s)" % (image.message, annotation.file))
             continue

@@ -58,7 +58,7 @@ class ImageFolder:
         self._stems = {}
         for name in sorted(os.listdir(str(self.folder))):
             stem, suffix = os.path.splitext(name)
-            if suffix.lower() in EXTENSIONS or suffix.lower() in OTHER_EXTENSIONS:
+            if (suffix.lower() in EXTENSIONS or suffix.lower() in OTHER_EXTENSIONS) and not name.startswith("."):
                 self._names.append(name)
                 self._folded.setdefault(_fold(name), []).append(name)
                 self._stems.setdefault(_fold(stem), []).append(name)

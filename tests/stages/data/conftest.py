@@ -6,7 +6,7 @@ import pytest
 import voc_files
 
 hypothesis.settings.register_profile("edgemill", database=None, deadline=None, derandomize=True, max_examples=100)
-hypothesis.settings.register_profile("long", database=None, deadline=None, max_examples=5000)
+hypothesis.settings.register_profile("long", database=None, deadline=None, max_examples=1500)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "edgemill"))
 
 

@@ -125,6 +125,7 @@ def test_drops_or_clips(tmp_path, root, case, policy):
         assert len(boxes) == (action == "clipped")
         assert all(0 <= box[0] < box[2] <= WIDTH and 0 <= box[1] < box[3] <= HEIGHT for box in boxes)
     assert any(code in warning and action in warning for warning in task.warnings)
+    assert not any("image-unlabelled" in warning for warning in task.warnings)  # bad.jpg has an annotation, though an unusable one
     kept = {image["file"] for image in images.values()}
     assert {"images/" + path.name for path in (task.output / "images").iterdir()} == kept
 
@@ -164,17 +165,18 @@ def test_one_image_annotated_twice(tmp_path, root):
     assert "good1.jpg is annotated by copy.xml already" in caught.value.found
 
 
-def test_the_same_image_in_two_splits_is_refused_or_leaves_train(tmp_path):
+@pytest.mark.parametrize("other", ["test", "val"])
+def test_the_same_image_in_two_splits_is_refused_or_leaves_train(tmp_path, other):
     root = tmp_path / "images"
     write_pair(root / "train", "a", seed=1)
     write_pair(root / "train", "b", seed=2)
-    write_pair(root / "test", "c", seed=1)
-    splits = {"train": {"folder": "train"}, "test": {"folder": "test"}}
+    write_pair(root / other, "c", seed=1)
+    splits = {"train": {"folder": "train"}, other: {"folder": other}}
     with pytest.raises(StageError, match="duplicate-across-splits") as caught:
         ingest(tmp_path / "out", root, splits=splits)
-    assert "train/a.jpg: the same image is test/c.jpg in split test" in caught.value.found
+    assert "train/a.jpg: the same image is %s/c.jpg in split %s" % (other, other) in caught.value.found
     task = ingest(tmp_path / "dropped", root, splits=splits, on_error="drop")
-    assert [image["name"] for image in task_json(task, "dataset.json")["images"]] == ["test/c.jpg", "train/b.jpg"]
+    assert {image["name"] for image in task_json(task, "dataset.json")["images"]} == {"train/b.jpg", other + "/c.jpg"}
 
 
 @pytest.mark.parametrize("policy", ["refuse", "drop", "clip"])

@@ -134,6 +134,17 @@ def test_images_without_an_annotation_are_reported_and_left_out(tmp_path):
     assert [(problem["code"], problem["file"]) for problem in audit["problems"]] == [("image-unlabelled", "b.jpg")]
 
 
+def test_hidden_files_are_not_looked_at(tmp_path):
+    """macOS leaves ._a.xml and ._a.jpg beside a.xml and a.jpg on foreign disks."""
+    root = tmp_path / "images"
+    write_pair(root, "a")
+    for name in ("._a.xml", "._a.jpg"):
+        (root / name).write_bytes(b"\0\5\x16\7 Mac OS X")
+    dataset, audit = built(tmp_path, root)
+    assert [image["name"] for image in dataset.images()] == ["a.jpg"]
+    assert audit["problems"] == []
+
+
 def test_the_same_box_twice_is_reported(tmp_path):
     objects, audit = one(tmp_path, voc(boxes=[("cat", 10, 10, 30, 40)] * 2))
     assert len(objects) == 2
