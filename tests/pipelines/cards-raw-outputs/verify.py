@@ -1,0 +1,32 @@
+"""The CSV's boxes arrived, the model ends in raw outputs, and detect.py draws on a picture with nothing but the package."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+built = Path(sys.argv[1])
+project = Path(__file__).resolve().parents[3]
+
+dataset = json.loads((built / "ingest" / "dataset.json").read_text())
+assert dataset["classes"] == ["ace", "jack", "king", "nine", "queen", "ten"], dataset["classes"]
+assert sum(len(image["objects"]) for image in dataset["images"]) > 600
+
+lint = json.loads((built / "convert" / "lint.json").read_text())
+assert lint["postprocess"] is None, lint["postprocess"]
+assert not [entry for entry in lint["operators"] if entry["custom"]], lint["operators"]
+assert (built / "freeze" / "saved_model" / "saved_model.pb").is_file()
+assert (built / "freeze" / "inference_graph" / "frozen_inference_graph.pb").is_file()
+
+metrics = json.loads((built / "evaluate" / "metrics.json").read_text())
+assert metrics["images"] == 67, metrics["images"]
+assert set(metrics["models"]) == {"infer-frozen", "infer-tflite"}
+
+package = built / "package"
+subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=package, check=True)
+manifest = json.loads((built / "package" / "manifest.json").read_text())
+python = next((project / ".envs").glob(f"data-{manifest['image'][:16]}")) / "bin" / "python"
+picture = project.parent / "shared" / "data" / "datasets" / "playing_cards" / "images" / "test" / "cam_image1.jpg"
+done = subprocess.run([python, package / "detect.py", picture, "--threshold", "0", "--output", "drawn"], capture_output=True, text=True, check=False)
+assert done.returncode == 0, done.stderr
+assert list(Path("drawn").iterdir()), done.stdout
