@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from _detection.inference import coco_results
 from _detection.postprocess import attributes
-from _detection.resize import model_input
+from _detection.resize import model_input, normalize
 from _tflite.lint import describe
 from _tflite.model import read_model
 from PIL import Image
@@ -35,11 +35,11 @@ class Interpreter:
         if SAYS.get("allocate"):
             raise RuntimeError(SAYS["allocate"])
     def get_input_details(self):
-        return [{"index": 0, "shape": np.array([1, 160, 160, 3]), "dtype": np.uint8}]
+        return [{"index": 0, "shape": np.array([1, 160, 160, 3]), "dtype": np.dtype(SAYS.get("type", "uint8")).type}]
     def get_output_details(self):
         return [{"index": number, "quantization": (0.0, 0)} for number in range(len(SAYS["outputs"]))]
     def set_tensor(self, index, value):
-        assert value.shape == (1, 160, 160, 3) and value.dtype == np.uint8
+        np.save(os.path.join(HERE, "fed.npy"), value)
     def invoke(self):
         pass
     def get_tensor(self, index):
@@ -125,6 +125,20 @@ def test_each_object_is_a_line(detect, photo):
         "%s: square 0.90 xmin=40 ymin=10 xmax=120 ymax=50" % path,
         "%s: circle 0.75 xmin=100 ymin=0 xmax=200 ymax=50" % path,
     ]
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_the_model_is_fed_what_evaluation_fed_it(detect, tmp_path, kind):
+    noise = np.random.default_rng(3).integers(0, 256, (90, 211, 3), np.uint8)
+    path = tmp_path / "noise.jpg"
+    Image.fromarray(noise).save(path)
+    assert detect(path, says={"outputs": OUTPUTS, "type": kind})[0] == 0
+    expected = model_input(path, 160, 160)
+    if kind == "float32":
+        expected = normalize(expected, 128, 128)
+    fed = np.load(tmp_path / "runtime" / "ai_edge_litert" / "fed.npy")
+    assert fed.dtype == kind
+    assert np.array_equal(fed, expected)
 
 
 def test_the_threshold_is_inclusive_and_nothing_found_is_said(detect, photo):
