@@ -2,28 +2,31 @@
 from functools import lru_cache
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from _detection.postprocess import Detections, postprocess
 from _detection.resize import normalize
 from _runtime import StageError
 
 POSTPROCESS = "TFLite_Detection_PostProcess"
+# reference: the arithmetic that quantized operators are defined by. fast: what LiteRT runs on a CPU by itself (XNNPACK), whose rounding differs.
+KERNELS = {"reference": OpResolverType.BUILTIN_REF, "fast": OpResolverType.AUTO}
 BOXES, SCORES = "raw_outputs/box_encodings", "raw_outputs/class_predictions"
 
 
 class LiteRtDetector:
-    """path: of model.tflite; lint: the value of lint.json; anchors: float32 [n, 4]; how: `postprocess.Attributes`."""
+    """path: of model.tflite; lint: the value of lint.json; anchors: float32 [n, 4]; how: `postprocess.Attributes`; kernels: a name of KERNELS."""
 
-    def __init__(self, path, lint, anchors, how):
+    def __init__(self, path, lint, anchors, how, kernels):
         self._path = str(path)
+        self._kernels = kernels
         self._mean, self._std = lint["mean"], lint["std"]
         self._anchors = anchors
         self._how = how
 
     def __call__(self, pixels):
         """`Detections` of uint8 pixels [1, height, width, 3]."""
-        interpreter = _interpreter(self._path)
+        interpreter = _interpreter(self._path, self._kernels)
         source = interpreter.get_input_details()[0]
         interpreter.set_tensor(source["index"], pixels if source["dtype"] == np.uint8 else normalize(pixels, self._mean, self._std))
         interpreter.invoke()
@@ -61,9 +64,9 @@ def _real(interpreter, output):
 
 
 @lru_cache(maxsize=1)
-def _interpreter(path):
+def _interpreter(path, kernels):
     """An interpreter of this process, on one thread."""
-    interpreter = Interpreter(model_path=path, num_threads=1)
+    interpreter = Interpreter(model_path=path, num_threads=1, experimental_op_resolver_type=KERNELS[kernels])
     interpreter.allocate_tensors()
     return interpreter
 

@@ -24,8 +24,8 @@ def main(task):
     path = source.path / "model.tflite"
     check_model(path, lint)
     how = attributes(lint["decode"], "lint.json: decode")
-    detector = LiteRtDetector(path, lint, np.load(source.path / "anchors.npy", allow_pickle=False), how)
-    model = {"kind": "tflite", "runtime": "LiteRT", "version": runtime, "sha256": sha256_file(path)}
+    detector = LiteRtDetector(path, lint, np.load(source.path / "anchors.npy", allow_pickle=False), how, task.params["kernels"])
+    model = {"kind": "tflite", "runtime": "LiteRT", "version": runtime, "kernels": task.params["kernels"], "sha256": sha256_file(path)}
     run_detector(task, dataset, task.params["split"], lint["input_size"], detector, model)
 
 

@@ -323,7 +323,7 @@ def test_detect_finds_what_the_pipelines_inference_finds(real, tmp_path):
     told = [json.loads(line) for line in done.stdout.decode().splitlines()]
     facts = read(folder / "model.json")
     detector = load("infer-tflite", "litert_detector").LiteRtDetector(
-        folder / "model.tflite", facts, None, attributes(facts["decode"], "model.json")
+        folder / "model.tflite", facts, None, attributes(facts["decode"], "model.json"), "fast"
     )
     for path, ours in zip(photos, told, strict=True):
         found = detector(model_input(path, *facts["input_size"]))

@@ -39,11 +39,11 @@ def write_model(folder, content, **changes):
 @pytest.fixture
 def infer(run_stage, tmp_path, dataset):
     """infer(bytes of a model, …): the stage's outcome."""
-    def call(content, data=dataset, split="val", cpus=1, **changes):
+    def call(content, data=dataset, split="val", cpus=1, kernels="fast", **changes):
         folder = tmp_path / "model"
         shutil.rmtree(folder, ignore_errors=True)
         model = artifact("convert", "tflite", write_model(folder, content, **changes))
-        return run_stage("infer-tflite", {"split": split}, {"model": model, "dataset": data}, cpus=cpus)
+        return run_stage("infer-tflite", {"split": split, "kernels": kernels}, {"model": model, "dataset": data}, cpus=cpus)
     return call
 
 
@@ -124,6 +124,13 @@ def test_the_sha256_of_the_input_and_of_the_model_are_kept(infer, dataset):
     assert inference["images"][1]["input_sha256"] == sha256(pixels_of(dataset, 2))
     assert inference["model"]["runtime"] == "LiteRT"
     assert (inference["model"]["kind"], len(inference["model"]["sha256"])) == ("tflite", 64)
+
+
+def test_the_kernels_are_those_asked_for_and_are_named(infer):
+    content = small_detector().bytes()
+    told = {kernels: infer(content, kernels=kernels) for kernels in ("reference", "fast")}
+    assert [told[kernels].json("inference.json")["model"]["kernels"] for kernels in told] == ["reference", "fast"]
+    assert ["XNNPACK delegate" in told[kernels].log for kernels in told] == [False, True]
 
 
 def test_finding_nothing_is_a_warning(infer):
