@@ -3,17 +3,20 @@
 A scalar sets a field, a mapping replaces a nested message, a list replaces a repeated field, a name sets an enum, null clears a field.
 An element of a repeated message is named by its place: `eval_input_reader.0.shuffle: false`.
 """
+
 import math
 
-from _runtime import StageError
 from google.protobuf import text_format
 from google.protobuf.descriptor import FieldDescriptor
 
+from _runtime import StageError
 from _tf1.config_text import nearest
 
 _INTEGERS = {
-    FieldDescriptor.CPPTYPE_INT32: (-2 ** 31, 2 ** 31 - 1), FieldDescriptor.CPPTYPE_UINT32: (0, 2 ** 32 - 1),
-    FieldDescriptor.CPPTYPE_INT64: (-2 ** 63, 2 ** 63 - 1), FieldDescriptor.CPPTYPE_UINT64: (0, 2 ** 64 - 1),
+    FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
+    FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
+    FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63 - 1),
+    FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
 }
 _REALS = (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE)
 _MAX_FLOAT32 = 3.4028234663852886e38
@@ -74,8 +77,13 @@ def _resolve(message, path):
         if place == len(parts):
             return parent, field, index
         if not field.message_type:
-            raise StageError("an override goes into a field that has no parts", "overrides: %s" % path, _type_name(field), ".".join(parts[place:]),
-                             "end the path at `%s`" % ".".join(parts[:place]))
+            raise StageError(
+                "an override goes into a field that has no parts",
+                "overrides: %s" % path,
+                _type_name(field),
+                ".".join(parts[place:]),
+                "end the path at `%s`" % ".".join(parts[:place]),
+            )
         parent = getattr(parent, field.name) if index is None else getattr(parent, field.name)[index]
 
 
@@ -87,31 +95,39 @@ def _field(root, descriptor, parts, place):
     prefix = parts[:place]
     best = _nearest_path(root.DESCRIPTOR, descriptor, prefix, parts[place:])
     names = ", ".join(sorted(descriptor.fields_by_name))
-    raise StageError("an override names a field that does not exist", "overrides: %s" % path,
-                     "`%s`" % best if best else "one of the fields of `%s`: %s" % (".".join(prefix) or "the config", names), "`%s`" % path,
-                     "write `%s`" % best if best else "see `object_detection/protos/pipeline.proto` of the API")
+    raise StageError(
+        "an override names a field that does not exist",
+        "overrides: %s" % path,
+        "`%s`" % best if best else "one of the fields of `%s`: %s" % (".".join(prefix) or "the config", names),
+        "`%s`" % path,
+        "write `%s`" % best if best else "see `object_detection/protos/pipeline.proto` of the API",
+    )
 
 
 def _nearest_path(root, descriptor, prefix, rest):
-    """The full path that was most likely meant: a sibling with nearly that name, or the field of exactly that name elsewhere."""
-    best = nearest(rest[0], descriptor.fields_by_name)
-    if best:
-        return ".".join(prefix + [best] + rest[1:])
-    elsewhere = [path for path in _paths(root, [], ()) if path[-1] == rest[-1]]
-    if not elsewhere:
-        return None
-    common = [sum(1 for a, b in zip(path, prefix) if a == b) for path in elsewhere]
-    order = sorted(range(len(elsewhere)), key=lambda i: (-common[i], len(elsewhere[i]), elsewhere[i]))
-    return ".".join(elsewhere[order[0]])
+    """The full path that was most likely meant: a sibling of nearly that name, a field of that name elsewhere, or a likely sibling."""
+    siblings = list(descriptor.fields_by_name)
+    best = nearest(rest[0], siblings, 0.65)
+    if best is None:
+        elsewhere = [path for path in _paths(root, [], ()) if path[-1] == rest[-1]]
+        if elsewhere:
+            return ".".join(min(elsewhere, key=lambda path: (-_in_common(path, prefix), len(path), path)))
+        parts = [name for name in siblings if rest[0] in name]
+        best = parts[0] if len(parts) == 1 else nearest(rest[0], siblings, 0.5)
+    return ".".join([*prefix, best, *rest[1:]]) if best else None
+
+
+def _in_common(path, prefix):
+    return sum(1 for a, b in zip(path, prefix) if a == b)
 
 
 def _paths(descriptor, prefix, above):
     """Every dotted path below a message type, as lists of names; a type inside itself is not entered again."""
     for field in descriptor.fields:
-        path = prefix + [field.name]
+        path = [*prefix, field.name]
         yield path
         if field.message_type and field.message_type not in above:
-            for inner in _paths(field.message_type, path, above + (field.message_type,)):
+            for inner in _paths(field.message_type, path, (*above, field.message_type)):
                 yield inner
 
 
@@ -119,8 +135,13 @@ def _index(parent, field, parts, place):
     count = len(getattr(parent, field.name))
     text = parts[place]
     if not text.isdigit() or int(text) >= count:
-        raise StageError("an override needs a place in a list", "overrides: %s" % ".".join(parts), "a number below %d" % count, text,
-                         "give the whole list as the value of `%s`" % ".".join(parts[:place]))
+        raise StageError(
+            "an override needs a place in a list",
+            "overrides: %s" % ".".join(parts),
+            "a number below %d" % count,
+            text,
+            "give the whole list as the value of `%s`" % ".".join(parts[:place]),
+        )
     return int(text)
 
 
@@ -164,9 +185,13 @@ def _fill(message, value, path):
         field = message.DESCRIPTOR.fields_by_name.get(name)
         if field is None:
             best = nearest(name, message.DESCRIPTOR.fields_by_name)
-            raise StageError("an override names a field that does not exist", "overrides: %s.%s" % (path, name),
-                             "`%s.%s`" % (path, best) if best else "one of: %s" % ", ".join(sorted(message.DESCRIPTOR.fields_by_name)),
-                             "`%s`" % name, "write `%s`" % best if best else "remove it")
+            raise StageError(
+                "an override names a field that does not exist",
+                "overrides: %s.%s" % (path, name),
+                "`%s.%s`" % (path, best) if best else "one of: %s" % ", ".join(sorted(message.DESCRIPTOR.fields_by_name)),
+                "`%s`" % name,
+                "write `%s`" % best if best else "remove it",
+            )
         _set(message, field, None, value[name], "%s.%s" % (path, name))
 
 
@@ -195,15 +220,22 @@ def _enum(field, value, path):
     if isinstance(value, str) and value in names:
         return names[value].number
     best = nearest(value.upper(), names) if isinstance(value, str) else None
-    raise StageError("an override has a value that the field does not know", "overrides: %s" % path, "one of: %s" % ", ".join(sorted(names)),
-                     repr(value), "write `%s: %s`" % (path, best) if best else "choose one of them")
+    raise StageError(
+        "an override has a value that the field does not know",
+        "overrides: %s" % path,
+        "one of: %s" % ", ".join(sorted(names)),
+        repr(value),
+        "write `%s: %s`" % (path, best) if best else "choose one of them",
+    )
 
 
 def _wrong_type(path, expected, value):
     remedy = "give %s" % expected
     if isinstance(value, str) and "number" in expected:
         remedy += "; YAML reads 1e-4 as text, so write 1.0e-4"
-    return StageError("an override has a value of the wrong type", "overrides: %s" % path, expected, "%r (%s)" % (value, type(value).__name__), remedy)
+    return StageError(
+        "an override has a value of the wrong type", "overrides: %s" % path, expected, "%r (%s)" % (value, type(value).__name__), remedy
+    )
 
 
 def _type_name(field):

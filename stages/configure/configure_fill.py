@@ -1,4 +1,5 @@
 """What the data says, written into a pipeline.config: classes, shard names, label map, counts, and what evaluation needs."""
+
 from _detection.label_map import parse_label_map
 from _runtime import StageError
 from _tf1.config_overrides import set_field
@@ -26,11 +27,21 @@ class Data:
         path = records.path / LABEL_MAP
         named = parse_label_map(path.read_text(encoding="utf-8"), str(path))
         if named != self.classes:
-            raise StageError("the label map and records.json disagree about the classes", path, self.classes, named,
-                             "build the records again: the artifact has been changed")
+            raise StageError(
+                "the label map and records.json disagree about the classes",
+                path,
+                self.classes,
+                named,
+                "build the records again: the artifact has been changed",
+            )
         if not self.images.get("train"):
-            raise StageError("the records have no train images", records.path / "records.json", "a split `train` with images",
-                             ", ".join("%s: %d" % item for item in sorted(self.images.items())) or "no split", "give ingest a train split")
+            raise StageError(
+                "the records have no train images",
+                records.path / "records.json",
+                "a split `train` with images",
+                ", ".join("%s: %d" % item for item in sorted(self.images.items())) or "no split",
+                "give ingest a train split",
+            )
 
     def evaluation_split(self):
         """The first of val, test, train that has images."""
@@ -49,8 +60,10 @@ def fill(config, data, warn):
     """Write into `config` what the data says; the changes, as of `apply_overrides`. warn: called with a text."""
     split = data.evaluation_split()
     if split != "val":
-        warn("there is no val split: evaluation during training reads `%s`%s" % (
-            split, "; do not choose settings or the exported checkpoint by it" if split == "test" else ", so its mAP flatters the model"))
+        warn(
+            "there is no val split: evaluation during training reads `%s`%s"
+            % (split, "; do not choose settings or the exported checkpoint by it" if split == "test" else ", so its mAP flatters the model")
+        )
     steps = _readers(config)
     why = "the records say so"
     steps += [
@@ -73,7 +86,9 @@ def follow_num_steps(template, config):
     same = before is not None and before.HasField("total_steps") and before.total_steps == template.train_config.num_steps
     if rate.HasField("total_steps") and not (same and rate.total_steps == before.total_steps):
         return []
-    path = "train_config.optimizer.%s.learning_rate.cosine_decay_learning_rate.total_steps" % config.train_config.optimizer.WhichOneof("optimizer")
+    path = "train_config.optimizer.%s.learning_rate.cosine_decay_learning_rate.total_steps" % config.train_config.optimizer.WhichOneof(
+        "optimizer"
+    )
     change = set_field(config, path, config.train_config.num_steps, "the schedule ends with the training")
     return [change] if change else []
 
@@ -105,7 +120,9 @@ def _evaluation(config):
         set_field(config, "eval_config.batch_size", 1, "a last, smaller batch would be left out"),
         set_field(config, "eval_input_reader.0.shuffle", False, every),
         set_field(config, "eval_input_reader.0.num_readers", 1, every),
-        set_field(config, "eval_input_reader.0.sample_1_of_n_examples", 1, every) if config.eval_input_reader[0].sample_1_of_n_examples != 1 else None,
+        set_field(config, "eval_input_reader.0.sample_1_of_n_examples", 1, every)
+        if config.eval_input_reader[0].sample_1_of_n_examples != 1
+        else None,
     ]
 
 
@@ -113,4 +130,8 @@ def _averages(config):
     """The optimizer's averaged copy of the weights costs time and is on by default, but only eval_config.use_moving_averages reads it."""
     if not config.train_config.optimizer.use_moving_average or config.eval_config.use_moving_averages:
         return []
-    return [set_field(config, "train_config.optimizer.use_moving_average", False, "nothing reads the averages: eval_config.use_moving_averages is off")]
+    return [
+        set_field(
+            config, "train_config.optimizer.use_moving_average", False, "nothing reads the averages: eval_config.use_moving_averages is off"
+        )
+    ]

@@ -1,4 +1,5 @@
-"""Refuse a pipeline.config that would train in vain, before a minute of training is spent. Each rule raises StageError or returns warnings."""
+"""Refuse a pipeline.config that would train in vain, before a minute is spent on it. Each rule raises StageError or returns warnings."""
+
 from _runtime import StageError
 from _tf1.config_overrides import walk_strings
 from _tf1.config_text import nearest
@@ -15,13 +16,21 @@ def lint(config, images, per_class, allow_float):
     Raises StageError with the override that mends it.
     """
     if config.model.WhichOneof("model") != "ssd":
-        raise _refuse("the model is not an SSD", "model", "`ssd`", "`%s`" % config.model.WhichOneof("model"), "start from a template in data/templates")
+        raise _refuse(
+            "the model is not an SSD",
+            "model",
+            "`ssd`",
+            "`%s`" % config.model.WhichOneof("model"),
+            "start from a template in data/templates",
+        )
     warnings = []
     for rule in (_extractor, _image_size, _layers, _head_batch_norm, _freeze_batch_norm, _steps, _schedule, _no_checkpoint, _placeholders):
         warnings += rule(config)
     warnings += _quantization(config, allow_float)
     if config.train_config.batch_size > images:
-        warnings.append("train_config.batch_size (%d) is larger than the number of train images (%d)" % (config.train_config.batch_size, images))
+        warnings.append(
+            "train_config.batch_size (%d) is larger than the number of train images (%d)" % (config.train_config.batch_size, images)
+        )
     empty = sorted(name for name, boxes in per_class.items() if not boxes)
     if empty:
         warnings.append("no train image shows: %s; the model cannot learn what it never sees" % ", ".join(empty))
@@ -37,28 +46,57 @@ def _override(line):
 
 
 def _extractor(config):
-    from object_detection.builders.model_builder import SSD_FEATURE_EXTRACTOR_CLASS_MAP as known
-    field, kind = "model.ssd.feature_extractor.type", config.model.ssd.feature_extractor.type
+    from object_detection.builders.model_builder import SSD_FEATURE_EXTRACTOR_CLASS_MAP
+
+    known, field, kind = (
+        sorted(SSD_FEATURE_EXTRACTOR_CLASS_MAP),
+        "model.ssd.feature_extractor.type",
+        config.model.ssd.feature_extractor.type,
+    )
     if kind.endswith("_keras"):
-        raise _refuse("the feature extractor is a Keras one, which TensorFlow 1's quantization cannot rewrite", field, "one of: %s" % ", ".join(sorted(known)),
-                      "`%s`" % kind, _override("%s: %s" % (field, kind[:-len("_keras")])))
+        raise _refuse(
+            "the feature extractor is a Keras one, which TensorFlow 1's quantization cannot rewrite",
+            field,
+            "one of: %s" % ", ".join(known),
+            "`%s`" % kind,
+            _override("%s: %s" % (field, kind[: -len("_keras")])),
+        )
     if kind not in known:
         best = nearest(kind, known)
-        raise _refuse("the feature extractor is unknown", field, "one of: %s" % ", ".join(sorted(known)), "`%s`" % kind,
-                      _override("%s: %s" % (field, best or "ssd_mobilenet_v2")))
-    return [] if "mobilenet" in kind else ["model.ssd.feature_extractor.type %s is far slower than a MobileNet and may not map to an accelerator" % kind]
+        raise _refuse(
+            "the feature extractor is unknown",
+            field,
+            "one of: %s" % ", ".join(known),
+            "`%s`" % kind,
+            _override("%s: %s" % (field, best or "ssd_mobilenet_v2")),
+        )
+    return (
+        []
+        if "mobilenet" in kind
+        else ["model.ssd.feature_extractor.type %s is far slower than a MobileNet and may not map to an accelerator" % kind]
+    )
 
 
 def _image_size(config):
     resizer = config.model.ssd.image_resizer
     kind = resizer.WhichOneof("image_resizer_oneof")
     if kind != "fixed_shape_resizer":
-        raise _refuse("the input has no fixed size, which a TensorFlow Lite model needs", "model.ssd.image_resizer", "`fixed_shape_resizer`", "`%s`" % kind,
-                      _override("model.ssd.image_resizer.fixed_shape_resizer: {height: 300, width: 300}"))
+        raise _refuse(
+            "the input has no fixed size, which a TensorFlow Lite model needs",
+            "model.ssd.image_resizer",
+            "`fixed_shape_resizer`",
+            "`%s`" % kind,
+            _override("model.ssd.image_resizer.fixed_shape_resizer: {height: 300, width: 300}"),
+        )
     size = resizer.fixed_shape_resizer
     if min(size.height, size.width) < LEAST_SIDE:
-        raise _refuse("the input is too small for the feature extractor", "model.ssd.image_resizer.fixed_shape_resizer", "at least %d pixels a side" % LEAST_SIDE,
-                      "%d x %d" % (size.height, size.width), _override("model.ssd.image_resizer.fixed_shape_resizer: {height: 160, width: 160}"))
+        raise _refuse(
+            "the input is too small for the feature extractor",
+            "model.ssd.image_resizer.fixed_shape_resizer",
+            "at least %d pixels a side" % LEAST_SIDE,
+            "%d x %d" % (size.height, size.width),
+            _override("model.ssd.image_resizer.fixed_shape_resizer: {height: 160, width: 160}"),
+        )
     return []
 
 
@@ -68,8 +106,13 @@ def _layers(config):
         return []
     anchors, features = ssd.anchor_generator.ssd_anchor_generator.num_layers, ssd.feature_extractor.num_layers
     if anchors != features:
-        raise _refuse("anchors and feature maps differ in number", "model.ssd.anchor_generator.ssd_anchor_generator.num_layers",
-                      "%d, as model.ssd.feature_extractor.num_layers" % features, anchors, _override("model.ssd.feature_extractor.num_layers: %d" % anchors))
+        raise _refuse(
+            "anchors and feature maps differ in number",
+            "model.ssd.anchor_generator.ssd_anchor_generator.num_layers",
+            "%d, as model.ssd.feature_extractor.num_layers" % features,
+            anchors,
+            _override("model.ssd.feature_extractor.num_layers: %d" % anchors),
+        )
     return []
 
 
@@ -78,14 +121,26 @@ def _head_batch_norm(config):
     kind = predictor.WhichOneof("box_predictor_oneof")
     field = "model.ssd.box_predictor.%s.conv_hyperparams.batch_norm" % kind
     if kind == "weight_shared_convolutional_box_predictor":
-        return ["the weight-shared box predictor's last convolutions keep their biases: only the convolutional box predictor's heads are patched"]
+        return [
+            "the weight-shared box predictor's last convolutions keep their biases: only those of the convolutional box predictor are patched"
+        ]
     if kind != "convolutional_box_predictor":
-        raise _refuse("the box predictor is not one that an SSD can use", "model.ssd.box_predictor", "`convolutional_box_predictor`", "`%s`" % kind,
-                      "start from a template in data/templates")
+        raise _refuse(
+            "the box predictor is not one that an SSD can use",
+            "model.ssd.box_predictor",
+            "`convolutional_box_predictor`",
+            "`%s`" % kind,
+            "start from a template in data/templates",
+        )
     hyperparams = predictor.convolutional_box_predictor.conv_hyperparams
     if not hyperparams.HasField("batch_norm"):
-        raise _refuse("the heads' batch norm has no settings, so it would use each image's own statistics when detecting", field, "a batch_norm", "none",
-                      _override("%s: {train: true, center: true, scale: true, decay: 0.97, epsilon: 0.001}" % field))
+        raise _refuse(
+            "the heads' batch norm has no settings, so it would use each image's own statistics when detecting",
+            field,
+            "a batch_norm",
+            "none",
+            _override("%s: {train: true, center: true, scale: true, decay: 0.97, epsilon: 0.001}" % field),
+        )
     if not hyperparams.batch_norm.center:
         return ["%s.center is false: the heads then have no offset, and class_prediction_bias_init is lost" % field]
     return []
@@ -95,19 +150,37 @@ def _freeze_batch_norm(config):
     ssd = config.model.ssd
     norm = "model.ssd.feature_extractor.conv_hyperparams.batch_norm"
     if ssd.freeze_batchnorm and ssd.feature_extractor.conv_hyperparams.HasField("batch_norm"):
-        raise _refuse("freeze_batchnorm is ignored wherever conv_hyperparams carry a batch_norm", "model.ssd.freeze_batchnorm", "false", "true",
-                      "override `model.ssd.freeze_batchnorm: false`, and `%s.train: false` to freeze it" % norm)
+        raise _refuse(
+            "freeze_batchnorm is ignored wherever conv_hyperparams carry a batch_norm",
+            "model.ssd.freeze_batchnorm",
+            "false",
+            "true",
+            "override `model.ssd.freeze_batchnorm: false`, and `%s.train: false` to freeze it" % norm,
+        )
     extractor = ssd.feature_extractor
     decay = extractor.conv_hyperparams.batch_norm.decay
-    if extractor.type.startswith("ssd_mobilenet") and not extractor.override_base_feature_extractor_hyperparams and config.train_config.num_steps < 20000:
-        return ["model.ssd.feature_extractor.override_base_feature_extractor_hyperparams is false: the backbone's batch norm then averages with a fixed decay "
-                "of 0.9997, not %g, and its statistics lag by thousands of steps: from random weights mAP stays near 0" % decay]
+    if (
+        extractor.type.startswith("ssd_mobilenet")
+        and not extractor.override_base_feature_extractor_hyperparams
+        and config.train_config.num_steps < 20000
+    ):
+        return [
+            "model.ssd.feature_extractor.override_base_feature_extractor_hyperparams is false: "
+            "the backbone's batch norm then averages with a fixed decay "
+            "of 0.9997, not %g, and its statistics lag by thousands of steps: from random weights mAP stays near 0" % decay
+        ]
     return []
 
 
 def _steps(config):
     if not config.train_config.num_steps:
-        raise _refuse("the training would never end", "train_config.num_steps", "a number of steps", "0 (forever)", _override("train_config.num_steps: 20000"))
+        raise _refuse(
+            "the training would never end",
+            "train_config.num_steps",
+            "a number of steps",
+            "0 (forever)",
+            _override("train_config.num_steps: 20000"),
+        )
     if not config.train_config.batch_size:
         raise _refuse("the batch is empty", "train_config.batch_size", "at least 1", 0, _override("train_config.batch_size: 8"))
     return []
@@ -117,30 +190,53 @@ def _schedule(config):
     optimizer = config.train_config.optimizer
     name = optimizer.WhichOneof("optimizer")
     if name is None:
-        raise _refuse("there is no optimizer", "train_config.optimizer", "rms_prop_optimizer, momentum_optimizer or adam_optimizer", "none",
-                      "start from a template in data/templates")
+        raise _refuse(
+            "there is no optimizer",
+            "train_config.optimizer",
+            "rms_prop_optimizer, momentum_optimizer or adam_optimizer",
+            "none",
+            "start from a template in data/templates",
+        )
     rate = getattr(optimizer, name).learning_rate
     field = "train_config.optimizer.%s.learning_rate.cosine_decay_learning_rate" % name
     if rate.WhichOneof("learning_rate") != "cosine_decay_learning_rate":
         return []
     cosine, steps = rate.cosine_decay_learning_rate, config.train_config.num_steps
     if cosine.warmup_steps and cosine.warmup_learning_rate > cosine.learning_rate_base:
-        raise _refuse("the learning rate would fall while it warms up", "%s.warmup_learning_rate" % field, "at most learning_rate_base (%g)" % cosine.learning_rate_base,
-                      "%g" % cosine.warmup_learning_rate, _override("%s.warmup_learning_rate: %g" % (field, cosine.learning_rate_base / 10)))
+        raise _refuse(
+            "the learning rate would fall while it warms up",
+            "%s.warmup_learning_rate" % field,
+            "at most learning_rate_base (%g)" % cosine.learning_rate_base,
+            "%g" % cosine.warmup_learning_rate,
+            _override("%s.warmup_learning_rate: %g" % (field, cosine.learning_rate_base / 10)),
+        )
     if cosine.total_steps <= cosine.warmup_steps + cosine.hold_base_rate_steps:
-        raise _refuse("the learning rate's warm-up outlasts its schedule", "%s.warmup_steps" % field, "below total_steps (%d)" % cosine.total_steps,
-                      cosine.warmup_steps + cosine.hold_base_rate_steps, _override("%s.warmup_steps: %d" % (field, cosine.total_steps // 20)))
+        raise _refuse(
+            "the learning rate's warm-up outlasts its schedule",
+            "%s.warmup_steps" % field,
+            "below total_steps (%d)" % cosine.total_steps,
+            cosine.warmup_steps + cosine.hold_base_rate_steps,
+            _override("%s.warmup_steps: %d" % (field, cosine.total_steps // 20)),
+        )
     if cosine.total_steps < steps:
-        return ["the learning rate is 0 from step %d on, but training lasts %d: override `%s.total_steps: %d`" % (cosine.total_steps, steps, field, steps)]
+        return [
+            "the learning rate is 0 from step %d on, but training lasts %d: override `%s.total_steps: %d`"
+            % (cosine.total_steps, steps, field, steps)
+        ]
     return []
 
 
 def _no_checkpoint(config):
     found = config.train_config.fine_tune_checkpoint
     if found:
-        raise _refuse("fine_tune_checkpoint names a path, which a stage cannot see", "train_config.fine_tune_checkpoint", "unset", "`%s`" % found,
-                      "override `train_config.fine_tune_checkpoint: null`, and give the train stage the checkpoint's folder as its parameter `warm_start`; "
-                      "without one it trains from random weights")
+        raise _refuse(
+            "fine_tune_checkpoint names a path, which a stage cannot see",
+            "train_config.fine_tune_checkpoint",
+            "unset",
+            "`%s`" % found,
+            "override `train_config.fine_tune_checkpoint: null`, and give the train stage the checkpoint's folder "
+            "as its parameter `warm_start`; without one it trains from random weights",
+        )
     return []
 
 
@@ -155,20 +251,37 @@ def _quantization(config, allow_float):
     if not config.HasField("graph_rewriter"):
         if allow_float:
             return ["there is no graph_rewriter: training is not quantization-aware, and convert can make a float model only"]
-        raise _refuse("training would not be quantization-aware", "graph_rewriter", "graph_rewriter.quantization", "none",
-                      "override `graph_rewriter.quantization: {delay: %d, weight_bits: 8, activation_bits: 8}`, or set this stage's `allow_float: true`"
-                      % (config.train_config.num_steps // 2))
+        raise _refuse(
+            "training would not be quantization-aware",
+            "graph_rewriter",
+            "graph_rewriter.quantization",
+            "none",
+            "override `graph_rewriter.quantization: {delay: %d, weight_bits: 8, activation_bits: 8}`, "
+            "or set this stage's `allow_float: true`" % (config.train_config.num_steps // 2),
+        )
     quantization = config.graph_rewriter.quantization
     for name in ("weight_bits", "activation_bits"):
         if getattr(quantization, name) != 8:
-            raise _refuse("only 8 bits can be trained and converted", "graph_rewriter.quantization.%s" % name, 8, getattr(quantization, name),
-                          _override("graph_rewriter.quantization.%s: 8" % name))
+            raise _refuse(
+                "only 8 bits can be trained and converted",
+                "graph_rewriter.quantization.%s" % name,
+                8,
+                getattr(quantization, name),
+                _override("graph_rewriter.quantization.%s: 8" % name),
+            )
     steps = config.train_config.num_steps
     if quantization.delay >= steps:
-        raise _refuse("quantization would never start", "graph_rewriter.quantization.delay", "below train_config.num_steps (%d)" % steps, quantization.delay,
-                      _override("graph_rewriter.quantization.delay: %d" % (steps // 2)))
+        raise _refuse(
+            "quantization would never start",
+            "graph_rewriter.quantization.delay",
+            "below train_config.num_steps (%d)" % steps,
+            quantization.delay,
+            _override("graph_rewriter.quantization.delay: %d" % (steps // 2)),
+        )
     quantized = steps - quantization.delay
     if quantized < steps / 10.0:
-        return ["only %d of %d steps are quantized: the weights have little time to adapt; override `graph_rewriter.quantization.delay: %d`"
-                % (quantized, steps, steps // 2)]
+        return [
+            "only %d of %d steps are quantized: the weights have little time to adapt; override `graph_rewriter.quantization.delay: %d`"
+            % (quantized, steps, steps // 2)
+        ]
     return []

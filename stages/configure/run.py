@@ -1,13 +1,15 @@
 """Fill a pipeline.config with what the data says and the pipeline overrides, and refuse what would train in vain."""
+
 from pathlib import Path
 
 import tensorflow as tf
-from _runtime import run, write_json, write_text
-from _tf1.config_overrides import apply_overrides
-from _tf1.config_text import print_config, read_config
 from configure_build import check_builds
 from configure_fill import Data, fill, follow_num_steps
 from configure_lint import lint
+
+from _runtime import run, write_json, write_text
+from _tf1.config_overrides import apply_overrides
+from _tf1.config_text import print_config, read_config
 
 
 def main(task):
@@ -33,10 +35,16 @@ def summary(config, data, changes, warnings):
     size = config.model.ssd.image_resizer.fixed_shape_resizer
     quantized = config.HasField("graph_rewriter")
     return {
-        "schema": 1, "input_size": [size.height, size.width], "num_classes": len(data.classes), "classes": data.classes,
-        "num_steps": config.train_config.num_steps, "batch_size": config.train_config.batch_size,
+        "schema": 1,
+        "input_size": [size.height, size.width],
+        "num_classes": len(data.classes),
+        "classes": data.classes,
+        "num_steps": config.train_config.num_steps,
+        "batch_size": config.train_config.batch_size,
         "quantization_delay": config.graph_rewriter.quantization.delay if quantized else None,
-        "evaluation_split": data.evaluation_split(), "changes": changes, "warnings": list(warnings),
+        "evaluation_split": data.evaluation_split(),
+        "changes": changes,
+        "warnings": list(warnings),
     }
 
 

@@ -1,16 +1,18 @@
 """Quantization-aware training of an SSD with the TensorFlow 1 Object Detection API; resumes after a kill."""
+
 import shutil
 from pathlib import Path
 
 import tensorflow as tf
-from _runtime import run, write_json, write_text
-from _tf1.config_text import print_config, read_config
 from training_checkpoints import CheckpointFolder
 from training_evaluation import Evaluator
 from training_graph import Api, TrainingGraph, keep_freed_memory
 from training_loop import Plan, Trainer
 from training_records import check_records, resolve_paths
 from training_warm_start import find_checkpoint, restore_fitting
+
+from _runtime import run, write_json, write_text
+from _tf1.config_text import print_config, read_config
 
 
 def main(task):
@@ -26,8 +28,9 @@ def main(task):
     seed, threads = task.params["seed"], (task.params["intra_op_threads"], task.params["inter_op_threads"])
     folder = CheckpointFolder(task.scratch / "checkpoints")
     sealed = resume_point(task, folder)
-    with tf.summary.FileWriter(str(task.scratch / "events" / "train")) as train_events, \
-            tf.summary.FileWriter(str(task.scratch / "events" / "eval")) as evaluation_events:
+    with tf.summary.FileWriter(str(task.scratch / "events" / "train")) as train_events, tf.summary.FileWriter(
+        str(task.scratch / "events" / "eval")
+    ) as evaluation_events:
         api = Api(task.scratch / "pipeline.config", task.scratch / "unused", seed)
         evaluator = Evaluator(api, seed, threads, evaluation_events)
         trainer = Trainer(task, lambda: TrainingGraph(api, seed, threads, plan.deterministic), evaluator, folder, train_events, plan)
@@ -39,9 +42,14 @@ def main(task):
 
 def make_plan(config, params):
     """The `Plan` of a pipeline.config and the stage's parameters."""
-    return Plan(num_steps=config.train_config.num_steps, delay=config.graph_rewriter.quantization.delay if config.HasField("graph_rewriter") else None,
-                checkpoint_every=params["checkpoint_every"], evaluate_every=params["evaluate_every"], keep=params["keep_checkpoints"],
-                deterministic=params["deterministic"])
+    return Plan(
+        num_steps=config.train_config.num_steps,
+        delay=config.graph_rewriter.quantization.delay if config.HasField("graph_rewriter") else None,
+        checkpoint_every=params["checkpoint_every"],
+        evaluate_every=params["evaluate_every"],
+        keep=params["keep_checkpoints"],
+        deterministic=params["deterministic"],
+    )
 
 
 def resume_point(task, folder):
@@ -63,13 +71,15 @@ def warm_start(task, graph):
         return None
     report = restore_fitting(graph.session, graph.model_variables, find_checkpoint(Path(task.params["warm_start"])))
     left = len(report["missing"]) + len(report["other_shape"])
-    task.say("warm start: %d variables restored, %d not (%d are not in the checkpoint, %d have another shape there)" % (
-        len(report["restored"]), left, len(report["missing"]), len(report["other_shape"])))
+    task.say(
+        "warm start: %d variables restored, %d not (%d are not in the checkpoint, %d have another shape there)"
+        % (len(report["restored"]), left, len(report["missing"]), len(report["other_shape"]))
+    )
     return report
 
 
 def export(task, plan, folder, history, config):
-    """Write the output: the chosen checkpoint, the config as it was configured, checkpoint.json, and history.json and events as evidence."""
+    """Write the output: the chosen checkpoint, the config as it was configured, checkpoint.json, and as evidence history.json and events."""
     best = history.best(plan.delay) if task.params["export"] == "best" else None
     if best and not folder.whole(best["step"]):
         task.warn("the best checkpoint, of step %d, is damaged: the last one is exported" % best["step"])
@@ -80,12 +90,23 @@ def export(task, plan, folder, history, config):
     shutil.copyfile(str(config), str(task.output / "pipeline.config"))
     warm = history.warm_start
     # Part of the artifact's digest: nothing that differs from run to run belongs here.
-    write_json(task.output / "checkpoint.json", {
-        "schema": 1, "step": step, "prefix": "model.ckpt-%d" % step, "classes": task.input("config").json("config.json")["classes"],
-        "selected_by": "highest mAP@0.5 among the evaluations after quantization began" if best else "last",
-        "evaluations": history.evaluations, "num_steps": plan.num_steps, "quantization_delay": plan.delay, "deterministic": plan.deterministic,
-        "seed": task.params["seed"], "intra_op_threads": task.params["intra_op_threads"],
-        "warm_start": warm and {name: len(found) for name, found in warm.items()}})
+    write_json(
+        task.output / "checkpoint.json",
+        {
+            "schema": 1,
+            "step": step,
+            "prefix": "model.ckpt-%d" % step,
+            "classes": task.input("config").json("config.json")["classes"],
+            "selected_by": "highest mAP@0.5 among the evaluations after quantization began" if best else "last",
+            "evaluations": history.evaluations,
+            "num_steps": plan.num_steps,
+            "quantization_delay": plan.delay,
+            "deterministic": plan.deterministic,
+            "seed": task.params["seed"],
+            "intra_op_threads": task.params["intra_op_threads"],
+            "warm_start": warm and {name: len(found) for name, found in warm.items()},
+        },
+    )
     write_json(task.output / "history.json", dict(history.state(), schema=1))
     shutil.copytree(str(task.scratch / "events"), str(task.output / "events"))
     chosen = next((entry for entry in history.evaluations if entry["step"] == step), None)

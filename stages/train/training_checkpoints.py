@@ -3,17 +3,29 @@
 TensorFlow's own `checkpoint` file is written but never read: it names the newest checkpoint, whatever its state. Here a checkpoint counts
 only if its seal does and all its files have the content that the seal says; otherwise the one before it is tried.
 """
+
 import json
 import re
-from collections import namedtuple
+from typing import Any, NamedTuple
 
 from _runtime import sha256_file, write_json
 
-# A checkpoint that cannot be used: step, and why.
-Rejected = namedtuple("Rejected", "step reason")
-# A checkpoint that can be: step, prefix of its files (absolute path, text), state as it was given to `seal`.
-Sealed = namedtuple("Sealed", "step prefix state")
 _INDEX_OR_SEAL = re.compile(r"^model\.ckpt-(\d+)\.(?:index|seal\.json|data-\d+-of-\d+)$")
+
+
+class Rejected(NamedTuple):
+    """A checkpoint that cannot be used, and why."""
+
+    step: int
+    reason: str
+
+
+class Sealed(NamedTuple):
+    """A checkpoint that can be used. prefix: absolute path of its files without extension; state: as it was given to `seal`."""
+
+    step: int
+    prefix: str
+    state: Any
 
 
 class CheckpointFolder:
@@ -30,8 +42,11 @@ class CheckpointFolder:
     def files(self, step):
         """Names of the checkpoint's files, its seal left out."""
         stem = "model.ckpt-%d." % step
-        return sorted(entry.name for entry in self.path.iterdir()
-                      if entry.name == stem + "index" or entry.name.startswith(stem + "data-") and ".tempstate" not in entry.name)
+        return sorted(
+            entry.name
+            for entry in self.path.iterdir()
+            if entry.name == stem + "index" or (entry.name.startswith(stem + "data-") and ".tempstate" not in entry.name)
+        )
 
     def seal(self, step, state):
         """Vouch for the files of `step` as they are now; `state` (JSON) is given back by `newest`. Sealing again replaces the state."""
@@ -60,7 +75,9 @@ class CheckpointFolder:
     def remove(self, step):
         """Remove the checkpoint of `step`: its seal first, so that a kill in between leaves nothing that looks whole."""
         stem = "model.ckpt-%d." % step
-        names = sorted((entry.name for entry in self.path.iterdir() if entry.name.startswith(stem)), key=lambda name: not name.endswith("seal.json"))
+        names = sorted(
+            (entry.name for entry in self.path.iterdir() if entry.name.startswith(stem)), key=lambda name: not name.endswith("seal.json")
+        )
         for name in names:
             (self.path / name).unlink()
 
@@ -84,12 +101,14 @@ class CheckpointFolder:
             return None, "its seal is damaged"
         if not any(name.endswith(".index") for name in files) or len(files) < 2:
             return None, "its seal is damaged"
-        for name, listed in sorted(files.items()):
-            path = self.path / name
-            if not path.is_file():
-                return None, "%s is missing" % name
-            if path.stat().st_size != listed["bytes"]:
-                return None, "%s has %d bytes instead of %d" % (name, path.stat().st_size, listed["bytes"])
-            if sha256_file(path) != listed["sha256"]:
-                return None, "%s has changed since it was written" % name
-        return state, None
+        reasons = [reason for reason in (_damage(self.path / name, listed) for name, listed in sorted(files.items())) if reason]
+        return (None, reasons[0]) if reasons else (state, None)
+
+
+def _damage(path, listed):
+    """What is wrong with a file of which the seal says `listed`, or None."""
+    if not path.is_file():
+        return "%s is missing" % path.name
+    if path.stat().st_size != listed["bytes"]:
+        return "%s has %d bytes instead of %d" % (path.name, path.stat().st_size, listed["bytes"])
+    return "%s has changed since it was written" % path.name if sha256_file(path) != listed["sha256"] else None

@@ -12,6 +12,7 @@ Three things make TensorFlow 1.13's quantization-aware training differ from run 
 A resumed run sees the same data as one that never stopped because the input is cut into segments: each has its own seed, made of the
 run's seed and the step at which it begins, and segments begin at the steps of checkpoints.
 """
+
 import hashlib
 from collections import deque
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ _INITIALIZERS = frozenset(("IsVariableInitialized", "SaveV2", "Assign"))
 
 def segment_seed(seed, step):
     """Seed of the input from `step` on: 31 bits of the sha256 of "seed:step"."""
-    return int(hashlib.sha256(("%d:%d" % (seed, step)).encode("ascii")).hexdigest()[:8], 16) & 0x7fffffff
+    return int(hashlib.sha256(("%d:%d" % (seed, step)).encode("ascii")).hexdigest()[:8], 16) & 0x7FFFFFFF
 
 
 @contextmanager
@@ -38,7 +39,8 @@ def sequential_input(seed):
     """
     original = inputs.INPUT_BUILDER_UTIL_MAP["dataset_build"]
     inputs.INPUT_BUILDER_UTIL_MAP["dataset_build"] = lambda reader, batch_size, transform_input_data_fn: _dataset(
-        reader, batch_size, transform_input_data_fn, seed)
+        reader, batch_size, transform_input_data_fn, seed
+    )
     try:
         yield
     finally:
@@ -47,8 +49,13 @@ def sequential_input(seed):
 
 def _dataset(reader, batch_size, transform, seed):
     decoder = tf_example_decoder.TfExampleDecoder(
-        load_instance_masks=reader.load_instance_masks, load_multiclass_scores=reader.load_multiclass_scores, instance_mask_type=reader.mask_type,
-        label_map_proto_file=reader.label_map_path, use_display_name=reader.use_display_name, num_additional_channels=reader.num_additional_channels)
+        load_instance_masks=reader.load_instance_masks,
+        load_multiclass_scores=reader.load_multiclass_scores,
+        instance_mask_type=reader.mask_type,
+        label_map_proto_file=reader.label_map_path,
+        use_display_name=reader.use_display_name,
+        num_additional_channels=reader.num_additional_channels,
+    )
 
     def decode(record):
         # A map function is a graph of its own and knows nothing of the outer graph's seed.

@@ -1,4 +1,5 @@
 """COCO metrics of a checkpoint on the evaluation split, in one graph that is built once and used for every evaluation."""
+
 import math
 
 import tensorflow as tf

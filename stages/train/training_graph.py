@@ -1,4 +1,5 @@
 """The training graph in a session: the Object Detection API's model function, its input, and one step at a time."""
+
 import ctypes
 
 import numpy as np
@@ -7,8 +8,11 @@ from object_detection import model_hparams, model_lib
 from training_determinism import order_assignments, segment_seed, sequential_input
 
 # Names that the API gives to the parts of the loss, and what they are called here.
-_LOSSES = {"Loss/classification_loss": "classification_loss", "Loss/localization_loss": "localization_loss",
-           "regularization_loss": "regularization_loss"}
+_LOSSES = {
+    "Loss/classification_loss": "classification_loss",
+    "Loss/localization_loss": "localization_loss",
+    "regularization_loss": "regularization_loss",
+}
 # mallopt's parameters (malloc.h of the GNU C library).
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
@@ -23,7 +27,9 @@ def keep_freed_memory():
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return False
-    return all(mallopt(name, value) for name, value in ((_M_MMAP_THRESHOLD, 2 ** 31 - 1), (_M_TRIM_THRESHOLD, 2 ** 31 - 1), (_M_TOP_PAD, 64 << 20)))
+    return all(
+        mallopt(name, value) for name, value in ((_M_MMAP_THRESHOLD, 2**31 - 1), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 << 20))
+    )
 
 
 def session_config(intra_op_threads, inter_op_threads):
@@ -40,7 +46,11 @@ class Api:
         """config_path: a pipeline.config with absolute paths; folder: named to the API, which writes nothing there."""
         run_config = tf.estimator.RunConfig(model_dir=str(folder), tf_random_seed=seed)
         made = model_lib.create_estimator_and_inputs(
-            run_config=run_config, hparams=model_hparams.create_hparams(None), pipeline_config_path=str(config_path), sample_1_of_n_eval_examples=1)
+            run_config=run_config,
+            hparams=model_hparams.create_hparams(None),
+            pipeline_config_path=str(config_path),
+            sample_1_of_n_eval_examples=1,
+        )
         self._run_config = run_config
         self._estimator = made["estimator"]
         self.train_input = made["train_input_fn"]
@@ -88,7 +98,11 @@ class TrainingGraph:
     def _step_fetches(self, spec):
         operations = self.graph.get_operations
         named = {_LOSSES[operation.name]: operation.outputs[0] for operation in operations() if operation.name in _LOSSES}
-        rates = [operation.inputs[1] for operation in operations() if operation.type == "ScalarSummary" and operation.inputs[1].op.name == "learning_rate"]
+        rates = [
+            operation.inputs[1]
+            for operation in operations()
+            if operation.type == "ScalarSummary" and operation.inputs[1].op.name == "learning_rate"
+        ]
         fetches = dict(named, train_op=spec.train_op, loss=spec.loss)
         if rates:
             fetches["learning_rate"] = rates[0]

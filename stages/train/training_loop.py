@@ -1,11 +1,13 @@
 """Train to the last step: checkpoints, evaluations, progress, resuming, and what to do when stopped."""
+
 import math
 import time
 from collections import namedtuple
 
 import tensorflow as tf
-from _runtime import Interrupted, StageError
 from training_progress import History, Speed
+
+from _runtime import Interrupted, StageError
 
 # checkpoint_every, evaluate_every: steps (0: no evaluation before the end). keep: newest checkpoints kept.
 # delay: step at which quantization begins; None without quantization.
@@ -30,7 +32,14 @@ class Trainer:
     """
 
     def __init__(self, task, make_graph, evaluator, folder, writer, plan):
-        self._task, self._make_graph, self._evaluator, self._folder, self._writer, self._plan = task, make_graph, evaluator, folder, writer, plan
+        self._task, self._make_graph, self._evaluator, self._folder, self._writer, self._plan = (
+            task,
+            make_graph,
+            evaluator,
+            folder,
+            writer,
+            plan,
+        )
         self._graph = None
         self._speed = Speed()
         self._mark = time.monotonic()
@@ -88,25 +97,42 @@ class Trainer:
         try:
             return self._graph.step()
         except tf.errors.OpError as error:
-            raise StageError("TensorFlow could not run a training step", "step %d" % (step + 1), "a step", "%s: %s" % (
-                type(error).__name__, error.message.splitlines()[0] if error.message else ""),
-                "records that changed or are damaged are the usual cause: build them again; the stage's log has the operation")
+            raise StageError(
+                "TensorFlow could not run a training step",
+                "step %d" % (step + 1),
+                "a step",
+                "%s: %s" % (type(error).__name__, error.message.splitlines()[0] if error.message else ""),
+                "records that changed or are damaged are the usual cause: build them again; the stage's log has the operation",
+            ) from error
 
     def _note(self, step, values):
         """Progress of one step; refuses a loss that is no number."""
         plan = self._plan
         if not math.isfinite(values["loss"]):
             parts = ", ".join("%s %g" % item for item in sorted(values.items()) if item[0].endswith("_loss"))
-            raise StageError("the loss is not a number any more", "step %d" % step, "a finite loss", "%s (%s)" % (values["loss"], parts),
-                             "lower the learning rate or warm it up longer; without focal loss, see that encode_background_as_zeros and the anchors fit the data")
+            raise StageError(
+                "the loss is not a number any more",
+                "step %d" % step,
+                "a finite loss",
+                "%s (%s)" % (values["loss"], parts),
+                "lower the learning rate or warm it up longer; "
+                "without focal loss, see that encode_background_as_zeros and the anchors fit the data",
+            )
         speed = self._speed.recent()
         if self.history.note(step, values, speed):
             self._write(step, dict(values, steps_per_s=speed))
         if step == plan.delay:
             self._task.say("step %d: quantization begins" % step)
         left = (plan.num_steps - step) / speed if speed else None
-        self._task.progress(step, plan.num_steps, "step", loss=values["loss"], steps_per_s=round(speed, 3), eta_s=left and round(left, 1),
-                            phase="quantized" if plan.delay is not None and step >= plan.delay else "float")
+        self._task.progress(
+            step,
+            plan.num_steps,
+            "step",
+            loss=values["loss"],
+            steps_per_s=round(speed, 3),
+            eta_s=left and round(left, 1),
+            phase="quantized" if plan.delay is not None and step >= plan.delay else "float",
+        )
 
     def _write(self, step, values):
         entries = [tf.Summary.Value(tag=name, simple_value=value) for name, value in sorted(values.items())]
@@ -117,8 +143,13 @@ class Trainer:
         try:
             self._graph.save(self._folder.prefix(step))
         except tf.errors.OpError as error:
-            raise StageError("the checkpoint could not be written", self._folder.prefix(step), "room for it", error.message,
-                             "free space on the disk and run again: training resumes from step %d" % self._saved)
+            raise StageError(
+                "the checkpoint could not be written",
+                self._folder.prefix(step),
+                "room for it",
+                error.message,
+                "free space on the disk and run again: training resumes from step %d" % self._saved,
+            ) from error
         self._seal(step)
         self._saved = step
         best = self.history.best(self._plan.delay)

@@ -1,4 +1,5 @@
 """Speed, time left and the history of a training run."""
+
 import time
 
 # Points kept of the loss curve: enough for a picture, however long the run.
@@ -53,8 +54,14 @@ class History:
         """Keep one step of the loss curve, if it is one of those kept; whether it is."""
         if step % self._every and step != self._last:
             return False
-        self.steps.append({"step": step, "loss": _short(values["loss"]), "learning_rate": _short(values.get("learning_rate", 0.0)),
-                           "steps_per_s": round(steps_per_s, 3)})
+        self.steps.append(
+            {
+                "step": step,
+                "loss": _short(values["loss"]),
+                "learning_rate": _short(values.get("learning_rate", 0.0)),
+                "steps_per_s": round(steps_per_s, 3),
+            }
+        )
         return True
 
     def evaluated(self, step):
@@ -68,8 +75,13 @@ class History:
 
     def state(self):
         """Everything, as JSON."""
-        return {"steps": self.steps, "evaluations": self.evaluations, "resumed_from": self.resumed_from,
-                "warm_start": self.warm_start, "seconds": round(self.seconds, 3)}
+        return {
+            "steps": self.steps,
+            "evaluations": self.evaluations,
+            "resumed_from": self.resumed_from,
+            "warm_start": self.warm_start,
+            "seconds": round(self.seconds, 3),
+        }
 
 
 def _short(value):

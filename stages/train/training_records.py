@@ -1,4 +1,5 @@
 """Check the records before training, so that a truncated shard is found now and not an hour later."""
+
 import struct
 
 from _runtime import StageError
@@ -23,7 +24,9 @@ def _check_shard(path, shard):
         raise StageError("a shard of the records is missing", path, shard["file"], "no such file", remedy)
     size = path.stat().st_size
     if size != shard["bytes"]:
-        raise StageError("a shard of the records has another size than records.json says", path, "%d bytes" % shard["bytes"], "%d bytes" % size, remedy)
+        raise StageError(
+            "a shard of the records has another size than records.json says", path, "%d bytes" % shard["bytes"], "%d bytes" % size, remedy
+        )
     records, place = 0, 0
     with open(str(path), "rb") as stream:
         while place < size:
@@ -31,21 +34,33 @@ def _check_shard(path, shard):
             length = struct.unpack("<Q", header[:8])[0] if len(header) == _HEADER else size
             end = place + _HEADER + length + _FOOTER
             if end > size:
-                raise StageError("a shard of the records ends within a record", "%s: byte %d" % (path, place), "a record of at most %d bytes" % (size - place),
-                                 "one of %d bytes" % length, remedy)
+                raise StageError(
+                    "a shard of the records ends within a record",
+                    "%s: byte %d" % (path, place),
+                    "a record of at most %d bytes" % (size - place),
+                    "one of %d bytes" % length,
+                    remedy,
+                )
             records, place = records + 1, end
             stream.seek(place)
     if records != shard["records"]:
-        raise StageError("a shard of the records has another number of records than records.json says", path, shard["records"], records, remedy)
+        raise StageError(
+            "a shard of the records has another number of records than records.json says", path, shard["records"], records, remedy
+        )
 
 
 def resolve_paths(config, folder):
     """Make the input paths of a configured pipeline.config (names inside the records artifact) absolute, in place."""
-    for reader in [config.train_input_reader] + list(config.eval_input_reader):
+    for reader in [config.train_input_reader, *config.eval_input_reader]:
         paths = [str(folder / name) for name in reader.tf_record_input_reader.input_path]
         reader.tf_record_input_reader.input_path[:] = paths
         reader.label_map_path = str(folder / reader.label_map_path)
         for path in paths:
             if not sorted(folder.glob(path.rsplit("/", 1)[-1])):
-                raise StageError("the config names shards that the records do not have", "pipeline.config: input_path", path, "no such file",
-                                 "run configure on these records")
+                raise StageError(
+                    "the config names shards that the records do not have",
+                    "pipeline.config: input_path",
+                    path,
+                    "no such file",
+                    "run configure on these records",
+                )

@@ -1,5 +1,7 @@
 """Start from another model's checkpoint: take what fits by name and shape, and say what did not."""
+
 import tensorflow as tf
+
 from _runtime import StageError
 
 # Classification checkpoints name the backbone's variables without it.
@@ -8,10 +10,15 @@ _BACKBONE = "FeatureExtractor/"
 
 def find_checkpoint(folder):
     """Prefix of the one TensorFlow 1 checkpoint in `folder`; StageError where there is none or several."""
-    prefixes = sorted(str(path)[:-len(".index")] for path in folder.glob("*.index"))
+    prefixes = sorted(str(path)[: -len(".index")] for path in folder.glob("*.index"))
     if len(prefixes) != 1:
-        raise StageError("warm_start needs a folder with one checkpoint", folder, "one NAME.index with its NAME.data-…",
-                         ", ".join(prefix.rsplit("/", 1)[-1] for prefix in prefixes) or "none", "name the folder of a single TensorFlow 1 checkpoint")
+        raise StageError(
+            "warm_start needs a folder with one checkpoint",
+            folder,
+            "one NAME.index with its NAME.data-…",
+            ", ".join(prefix.rsplit("/", 1)[-1] for prefix in prefixes) or "none",
+            "name the folder of a single TensorFlow 1 checkpoint",
+        )
     return prefixes[0]
 
 
@@ -23,12 +30,18 @@ def restore_fitting(session, variables, prefix):
     try:
         reader = tf.train.NewCheckpointReader(prefix)
     except (tf.errors.OpError, ValueError) as error:
-        raise StageError("the checkpoint of warm_start cannot be read", prefix, "a TensorFlow 1 checkpoint", str(error).splitlines()[0], "download it again")
+        raise StageError(
+            "the checkpoint of warm_start cannot be read",
+            prefix,
+            "a TensorFlow 1 checkpoint",
+            str(error).splitlines()[0],
+            "download it again",
+        ) from error
     shapes = reader.get_variable_to_shape_map()
     fitting, missing, other = {}, [], []
     for variable in sorted(variables, key=lambda v: v.op.name):
         name = variable.op.name
-        source = name if name in shapes else name[len(_BACKBONE):] if name.startswith(_BACKBONE) else name
+        source = name if name in shapes else name[len(_BACKBONE) :] if name.startswith(_BACKBONE) else name
         if source not in shapes:
             missing.append(name)
         elif list(shapes[source]) != variable.shape.as_list():
@@ -36,7 +49,12 @@ def restore_fitting(session, variables, prefix):
         else:
             fitting[source] = variable
     if not fitting:
-        raise StageError("nothing in the checkpoint of warm_start fits this model", prefix, "variables such as `%s`" % missing[0] if missing else "equal shapes",
-                         "%d variables, as `%s`" % (len(shapes), sorted(shapes)[0] if shapes else ""), "use a checkpoint of the same architecture and depth multiplier")
+        raise StageError(
+            "nothing in the checkpoint of warm_start fits this model",
+            prefix,
+            "variables such as `%s`" % missing[0] if missing else "equal shapes",
+            "%d variables, as `%s`" % (len(shapes), min(shapes) if shapes else ""),
+            "use a checkpoint of the same architecture and depth multiplier",
+        )
     tf.train.Saver(fitting).restore(session, prefix)
     return {"restored": sorted(variable.op.name for variable in fitting.values()), "missing": missing, "other_shape": other}
