@@ -74,7 +74,7 @@ def _interpreter(path, kernels):
 def check_model(path, lint, where="model.tflite"):
     """Raise StageError where LiteRT cannot run the model, or finds other inputs and outputs than a detector's and lint.json's."""
     try:
-        interpreter = Interpreter(model_path=str(path), num_threads=1)
+        interpreter = Interpreter(model_path=str(path), num_threads=1, experimental_op_resolver_type=KERNELS["reference"])
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise StageError("LiteRT cannot load the model", where, "a model that it runs", str(error).strip().splitlines()[0],
