@@ -58,7 +58,7 @@ def _plain(field, value):
     if field.enum_type:
         return field.enum_type.values_by_number[value].name
     if field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT:
-        return float("%.7g" % value)  # the shortest text that gives the same 32-bit float
+        return float(f"{value:.7g}")  # the shortest text that gives the same 32-bit float
     return value
 
 
@@ -79,10 +79,10 @@ def _resolve(message, path):
         if not field.message_type:
             raise StageError(
                 "an override goes into a field that has no parts",
-                "overrides: %s" % path,
+                f"overrides: {path}",
                 _type_name(field),
                 ".".join(parts[place:]),
-                "end the path at `%s`" % ".".join(parts[:place]),
+                "end the path at `{}`".format(".".join(parts[:place])),
             )
         parent = getattr(parent, field.name) if index is None else getattr(parent, field.name)[index]
 
@@ -97,10 +97,10 @@ def _field(root, descriptor, parts, place):
     names = ", ".join(sorted(descriptor.fields_by_name))
     raise StageError(
         "an override names a field that does not exist",
-        "overrides: %s" % path,
-        "`%s`" % best if best else "one of the fields of `%s`: %s" % (".".join(prefix) or "the config", names),
-        "`%s`" % path,
-        "write `%s`" % best if best else "see `object_detection/protos/pipeline.proto` of the API",
+        f"overrides: {path}",
+        f"`{best}`" if best else "one of the fields of `{}`: {}".format(".".join(prefix) or "the config", names),
+        f"`{path}`",
+        f"write `{best}`" if best else "see `object_detection/protos/pipeline.proto` of the API",
     )
 
 
@@ -127,8 +127,7 @@ def _paths(descriptor, prefix, above):
         path = [*prefix, field.name]
         yield path
         if field.message_type and field.message_type not in above:
-            for inner in _paths(field.message_type, path, (*above, field.message_type)):
-                yield inner
+            yield from _paths(field.message_type, path, (*above, field.message_type))
 
 
 def _index(parent, field, parts, place):
@@ -137,10 +136,10 @@ def _index(parent, field, parts, place):
     if not text.isdigit() or int(text) >= count:
         raise StageError(
             "an override needs a place in a list",
-            "overrides: %s" % ".".join(parts),
+            "overrides: {}".format(".".join(parts)),
             "a number below %d" % count,
             text,
-            "give the whole list as the value of `%s`" % ".".join(parts[:place]),
+            "give the whole list as the value of `{}`".format(".".join(parts[:place])),
         )
     return int(text)
 
@@ -165,7 +164,7 @@ def _set(parent, field, index, value, path):
 
 def _set_list(parent, field, value, path):
     if not isinstance(value, list):
-        raise _wrong_type(path, "a list of %s" % _type_name(field), value)
+        raise _wrong_type(path, f"a list of {_type_name(field)}", value)
     parent.ClearField(field.name)
     target = getattr(parent, field.name)
     for place, item in enumerate(value):
@@ -178,7 +177,7 @@ def _set_list(parent, field, value, path):
 def _fill(message, value, path):
     """Replace `message` by what the mapping says; an empty mapping makes an empty message that is present."""
     if not isinstance(value, dict):
-        raise _wrong_type(path, "a mapping of the fields of %s" % message.DESCRIPTOR.name, value)
+        raise _wrong_type(path, f"a mapping of the fields of {message.DESCRIPTOR.name}", value)
     message.Clear()
     message.SetInParent()
     for name in sorted(value):
@@ -187,12 +186,12 @@ def _fill(message, value, path):
             best = nearest(name, message.DESCRIPTOR.fields_by_name)
             raise StageError(
                 "an override names a field that does not exist",
-                "overrides: %s.%s" % (path, name),
-                "`%s.%s`" % (path, best) if best else "one of: %s" % ", ".join(sorted(message.DESCRIPTOR.fields_by_name)),
-                "`%s`" % name,
-                "write `%s`" % best if best else "remove it",
+                f"overrides: {path}.{name}",
+                f"`{path}.{best}`" if best else "one of: {}".format(", ".join(sorted(message.DESCRIPTOR.fields_by_name))),
+                f"`{name}`",
+                f"write `{best}`" if best else "remove it",
             )
-        _set(message, field, None, value[name], "%s.%s" % (path, name))
+        _set(message, field, None, value[name], f"{path}.{name}")
 
 
 def _scalar(field, value, path):
@@ -222,27 +221,27 @@ def _enum(field, value, path):
     best = nearest(value.upper(), names) if isinstance(value, str) else None
     raise StageError(
         "an override has a value that the field does not know",
-        "overrides: %s" % path,
-        "one of: %s" % ", ".join(sorted(names)),
+        f"overrides: {path}",
+        "one of: {}".format(", ".join(sorted(names))),
         repr(value),
-        "write `%s: %s`" % (path, best) if best else "choose one of them",
+        f"write `{path}: {best}`" if best else "choose one of them",
     )
 
 
 def _wrong_type(path, expected, value):
-    remedy = "give %s" % expected
+    remedy = f"give {expected}"
     if isinstance(value, str) and "number" in expected:
         remedy += "; YAML reads 1e-4 as text, so write 1.0e-4"
     return StageError(
-        "an override has a value of the wrong type", "overrides: %s" % path, expected, "%r (%s)" % (value, type(value).__name__), remedy
+        "an override has a value of the wrong type", f"overrides: {path}", expected, f"{value!r} ({type(value).__name__})", remedy
     )
 
 
 def _type_name(field):
     if field.message_type:
-        return "a mapping of the fields of %s" % field.message_type.name
+        return f"a mapping of the fields of {field.message_type.name}"
     if field.enum_type:
-        return "one of: %s" % ", ".join(sorted(field.enum_type.values_by_name))
+        return "one of: {}".format(", ".join(sorted(field.enum_type.values_by_name)))
     if field.cpp_type in _INTEGERS:
         return "an integer"
     if field.cpp_type in _REALS:
@@ -258,7 +257,6 @@ def walk_strings(message, prefix=""):
         for place, item in enumerate(value if repeated else [value]):
             here = "%s.%d" % (path, place) if repeated else path
             if field.message_type:
-                for found in walk_strings(item, here + "."):
-                    yield found
+                yield from walk_strings(item, here + ".")
             elif isinstance(item, str):
                 yield here, item

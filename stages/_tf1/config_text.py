@@ -59,24 +59,24 @@ def _parse_error(text, where):
             text,
             "mend that line; the number before the colon is the line",
         )
-    place = "%s:%s:%s" % (where, match.group("line"), match.group("column"))
+    place = "{}:{}:{}".format(where, match.group("line"), match.group("column"))
     field, message = match.group("field"), match.group("message")
     if field in TF2_FIELDS:
         return StageError(
             "the pipeline.config is one for TensorFlow 2",
             place,
             "a config of the TensorFlow 1 Object Detection API",
-            "`%s`, which only TensorFlow 2's has" % field,
+            f"`{field}`, which only TensorFlow 2's has",
             "start from a template in data/templates, or remove the field",
         )
     names = _field_names(message)
     best = nearest(field, names)
     return StageError(
-        "%s has no field `%s`" % (message.rsplit(".", 1)[-1], field),
+        "{} has no field `{}`".format(message.rsplit(".", 1)[-1], field),
         place,
-        "`%s`" % best if best else "one of: %s" % ", ".join(sorted(names)),
-        "`%s`" % field,
-        "rename it to `%s`" % best if best else "remove it",
+        f"`{best}`" if best else "one of: {}".format(", ".join(sorted(names))),
+        f"`{field}`",
+        f"rename it to `{best}`" if best else "remove it",
     )
 
 

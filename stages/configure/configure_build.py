@@ -21,8 +21,8 @@ def check_builds(config):
             except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, NotImplementedError) as error:
                 raise StageError(
                     "the Object Detection API refuses the config",
-                    "pipeline.config: %s" % field,
+                    f"pipeline.config: {field}",
                     "a config that it can build",
-                    "%s: %s" % (type(error).__name__, error),
+                    f"{type(error).__name__}: {error}",
                     "mend that part of the config",
                 ) from error

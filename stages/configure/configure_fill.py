@@ -53,7 +53,7 @@ def shard_pattern(files):
     if len(files) == 1:
         return files[0]
     stem, total = files[0].rsplit("-of-", 1)
-    return "%s-?????-of-%s" % (stem.rsplit("-", 1)[0], total)
+    return "{}-?????-of-{}".format(stem.rsplit("-", 1)[0], total)
 
 
 def fill(config, data, warn):
@@ -61,8 +61,7 @@ def fill(config, data, warn):
     split = data.evaluation_split()
     if split != "val":
         warn(
-            "there is no val split: evaluation during training reads `%s`%s"
-            % (split, "; do not choose settings or the exported checkpoint by it" if split == "test" else ", so its mAP flatters the model")
+            "there is no val split: evaluation during training reads `{}`{}".format(split, "; do not choose settings or the exported checkpoint by it" if split == "test" else ", so its mAP flatters the model")
         )
     steps = _readers(config)
     why = "the records say so"
@@ -72,7 +71,7 @@ def fill(config, data, warn):
         set_field(config, "train_input_reader.label_map_path", LABEL_MAP, why),
         set_field(config, "eval_input_reader.0.tf_record_input_reader.input_path", [data.patterns[split]], why),
         set_field(config, "eval_input_reader.0.label_map_path", LABEL_MAP, why),
-        set_field(config, "eval_config.num_examples", data.images[split], "number of `%s` images" % split),
+        set_field(config, "eval_config.num_examples", data.images[split], f"number of `{split}` images"),
     ]
     return [change for change in steps + _evaluation(config) + _averages(config) if change]
 
@@ -86,9 +85,9 @@ def follow_num_steps(template, config):
     same = before is not None and before.HasField("total_steps") and before.total_steps == template.train_config.num_steps
     if rate.HasField("total_steps") and not (same and rate.total_steps == before.total_steps):
         return []
-    path = "train_config.optimizer.%s.learning_rate.cosine_decay_learning_rate.total_steps" % config.train_config.optimizer.WhichOneof(
+    path = "train_config.optimizer.{}.learning_rate.cosine_decay_learning_rate.total_steps".format(config.train_config.optimizer.WhichOneof(
         "optimizer"
-    )
+    ))
     change = set_field(config, path, config.train_config.num_steps, "the schedule ends with the training")
     return [change] if change else []
 

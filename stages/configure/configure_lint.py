@@ -20,7 +20,7 @@ def lint(config, images, per_class, allow_float):
             "the model is not an SSD",
             "model",
             "`ssd`",
-            "`%s`" % config.model.WhichOneof("model"),
+            "`{}`".format(config.model.WhichOneof("model")),
             "start from a template in data/templates",
         )
     warnings = []
@@ -33,16 +33,16 @@ def lint(config, images, per_class, allow_float):
         )
     empty = sorted(name for name, boxes in per_class.items() if not boxes)
     if empty:
-        warnings.append("no train image shows: %s; the model cannot learn what it never sees" % ", ".join(empty))
+        warnings.append("no train image shows: {}; the model cannot learn what it never sees".format(", ".join(empty)))
     return warnings
 
 
 def _refuse(what, field, expected, found, remedy):
-    return StageError(what, "pipeline.config: %s" % field, expected, found, remedy)
+    return StageError(what, f"pipeline.config: {field}", expected, found, remedy)
 
 
 def _override(line):
-    return "override `%s`" % line
+    return f"override `{line}`"
 
 
 def _extractor(config):
@@ -57,23 +57,23 @@ def _extractor(config):
         raise _refuse(
             "the feature extractor is a Keras one, which TensorFlow 1's quantization cannot rewrite",
             field,
-            "one of: %s" % ", ".join(known),
-            "`%s`" % kind,
-            _override("%s: %s" % (field, kind[: -len("_keras")])),
+            "one of: {}".format(", ".join(known)),
+            f"`{kind}`",
+            _override("{}: {}".format(field, kind[: -len("_keras")])),
         )
     if kind not in known:
         best = nearest(kind, known)
         raise _refuse(
             "the feature extractor is unknown",
             field,
-            "one of: %s" % ", ".join(known),
-            "`%s`" % kind,
-            _override("%s: %s" % (field, best or "ssd_mobilenet_v2")),
+            "one of: {}".format(", ".join(known)),
+            f"`{kind}`",
+            _override("{}: {}".format(field, best or "ssd_mobilenet_v2")),
         )
     return (
         []
         if "mobilenet" in kind
-        else ["model.ssd.feature_extractor.type %s is far slower than a MobileNet and may not map to an accelerator" % kind]
+        else [f"model.ssd.feature_extractor.type {kind} is far slower than a MobileNet and may not map to an accelerator"]
     )
 
 
@@ -85,7 +85,7 @@ def _image_size(config):
             "the input has no fixed size, which a TensorFlow Lite model needs",
             "model.ssd.image_resizer",
             "`fixed_shape_resizer`",
-            "`%s`" % kind,
+            f"`{kind}`",
             _override("model.ssd.image_resizer.fixed_shape_resizer: {height: 300, width: 300}"),
         )
     size = resizer.fixed_shape_resizer
@@ -119,7 +119,7 @@ def _layers(config):
 def _head_batch_norm(config):
     predictor = config.model.ssd.box_predictor
     kind = predictor.WhichOneof("box_predictor_oneof")
-    field = "model.ssd.box_predictor.%s.conv_hyperparams.batch_norm" % kind
+    field = f"model.ssd.box_predictor.{kind}.conv_hyperparams.batch_norm"
     if kind == "weight_shared_convolutional_box_predictor":
         return [
             "the weight-shared box predictor's last convolutions keep their biases: only those of the convolutional box predictor are patched"
@@ -129,7 +129,7 @@ def _head_batch_norm(config):
             "the box predictor is not one that an SSD can use",
             "model.ssd.box_predictor",
             "`convolutional_box_predictor`",
-            "`%s`" % kind,
+            f"`{kind}`",
             "start from a template in data/templates",
         )
     hyperparams = predictor.convolutional_box_predictor.conv_hyperparams
@@ -139,10 +139,10 @@ def _head_batch_norm(config):
             field,
             "a batch_norm",
             "none",
-            _override("%s: {train: true, center: true, scale: true, decay: 0.97, epsilon: 0.001}" % field),
+            _override(f"{field}: {{train: true, center: true, scale: true, decay: 0.97, epsilon: 0.001}}"),
         )
     if not hyperparams.batch_norm.center:
-        return ["%s.center is false: the heads then have no offset, and class_prediction_bias_init is lost" % field]
+        return [f"{field}.center is false: the heads then have no offset, and class_prediction_bias_init is lost"]
     return []
 
 
@@ -155,7 +155,7 @@ def _freeze_batch_norm(config):
             "model.ssd.freeze_batchnorm",
             "false",
             "true",
-            "override `model.ssd.freeze_batchnorm: false`, and `%s.train: false` to freeze it" % norm,
+            f"override `model.ssd.freeze_batchnorm: false`, and `{norm}.train: false` to freeze it",
         )
     extractor = ssd.feature_extractor
     decay = extractor.conv_hyperparams.batch_norm.decay
@@ -167,7 +167,7 @@ def _freeze_batch_norm(config):
         return [
             "model.ssd.feature_extractor.override_base_feature_extractor_hyperparams is false: "
             "the backbone's batch norm then averages with a fixed decay "
-            "of 0.9997, not %g, and its statistics lag by thousands of steps: from random weights mAP stays near 0" % decay
+            f"of 0.9997, not {decay:g}, and its statistics lag by thousands of steps: from random weights mAP stays near 0"
         ]
     return []
 
@@ -198,22 +198,22 @@ def _schedule(config):
             "start from a template in data/templates",
         )
     rate = getattr(optimizer, name).learning_rate
-    field = "train_config.optimizer.%s.learning_rate.cosine_decay_learning_rate" % name
+    field = f"train_config.optimizer.{name}.learning_rate.cosine_decay_learning_rate"
     if rate.WhichOneof("learning_rate") != "cosine_decay_learning_rate":
         return []
     cosine, steps = rate.cosine_decay_learning_rate, config.train_config.num_steps
     if cosine.warmup_steps and cosine.warmup_learning_rate > cosine.learning_rate_base:
         raise _refuse(
             "the learning rate would fall while it warms up",
-            "%s.warmup_learning_rate" % field,
-            "at most learning_rate_base (%g)" % cosine.learning_rate_base,
-            "%g" % cosine.warmup_learning_rate,
-            _override("%s.warmup_learning_rate: %g" % (field, cosine.learning_rate_base / 10)),
+            f"{field}.warmup_learning_rate",
+            f"at most learning_rate_base ({cosine.learning_rate_base:g})",
+            f"{cosine.warmup_learning_rate:g}",
+            _override(f"{field}.warmup_learning_rate: {cosine.learning_rate_base / 10:g}"),
         )
     if cosine.total_steps <= cosine.warmup_steps + cosine.hold_base_rate_steps:
         raise _refuse(
             "the learning rate's warm-up outlasts its schedule",
-            "%s.warmup_steps" % field,
+            f"{field}.warmup_steps",
             "below total_steps (%d)" % cosine.total_steps,
             cosine.warmup_steps + cosine.hold_base_rate_steps,
             _override("%s.warmup_steps: %d" % (field, cosine.total_steps // 20)),
@@ -233,7 +233,7 @@ def _no_checkpoint(config):
             "fine_tune_checkpoint names a path, which a stage cannot see",
             "train_config.fine_tune_checkpoint",
             "unset",
-            "`%s`" % found,
+            f"`{found}`",
             "override `train_config.fine_tune_checkpoint: null`, and give the train stage the checkpoint's folder "
             "as its parameter `warm_start`; without one it trains from random weights",
         )
@@ -243,7 +243,7 @@ def _no_checkpoint(config):
 def _placeholders(config):
     for path, value in walk_strings(config):
         if PLACEHOLDER in value:
-            raise _refuse("a placeholder is left", path, "a value", "`%s`" % value, _override("%s: null" % path))
+            raise _refuse("a placeholder is left", path, "a value", f"`{value}`", _override(f"{path}: null"))
     return []
 
 
@@ -264,10 +264,10 @@ def _quantization(config, allow_float):
         if getattr(quantization, name) != 8:
             raise _refuse(
                 "only 8 bits can be trained and converted",
-                "graph_rewriter.quantization.%s" % name,
+                f"graph_rewriter.quantization.{name}",
                 8,
                 getattr(quantization, name),
-                _override("graph_rewriter.quantization.%s: 8" % name),
+                _override(f"graph_rewriter.quantization.{name}: 8"),
             )
     steps = config.train_config.num_steps
     if quantization.delay >= steps:

@@ -108,7 +108,7 @@ class CheckpointFolder:
 def _damage(path, listed):
     """What is wrong with a file of which the seal says `listed`, or None."""
     if not path.is_file():
-        return "%s is missing" % path.name
+        return f"{path.name} is missing"
     if path.stat().st_size != listed["bytes"]:
         return "%s has %d bytes instead of %d" % (path.name, path.stat().st_size, listed["bytes"])
-    return "%s has changed since it was written" % path.name if sha256_file(path) != listed["sha256"] else None
+    return f"{path.name} has changed since it was written" if sha256_file(path) != listed["sha256"] else None

@@ -101,7 +101,7 @@ class Trainer:
                 "TensorFlow could not run a training step",
                 "step %d" % (step + 1),
                 "a step",
-                "%s: %s" % (type(error).__name__, error.message.splitlines()[0] if error.message else ""),
+                "{}: {}".format(type(error).__name__, error.message.splitlines()[0] if error.message else ""),
                 "records that changed or are damaged are the usual cause: build them again; the stage's log has the operation",
             ) from error
 
@@ -109,12 +109,12 @@ class Trainer:
         """Progress of one step; refuses a loss that is no number."""
         plan = self._plan
         if not math.isfinite(values["loss"]):
-            parts = ", ".join("%s %g" % item for item in sorted(values.items()) if item[0].endswith("_loss"))
+            parts = ", ".join("{} {:g}".format(*item) for item in sorted(values.items()) if item[0].endswith("_loss"))
             raise StageError(
                 "the loss is not a number any more",
                 "step %d" % step,
                 "a finite loss",
-                "%s (%s)" % (values["loss"], parts),
+                "{} ({})".format(values["loss"], parts),
                 "lower the learning rate or warm it up longer; "
                 "without focal loss, see that encode_background_as_zeros and the anchors fit the data",
             )

@@ -85,4 +85,4 @@ class History:
 
 
 def _short(value):
-    return float("%.6g" % value)
+    return float(f"{value:.6g}")

@@ -52,7 +52,7 @@ def restore_fitting(session, variables, prefix):
         raise StageError(
             "nothing in the checkpoint of warm_start fits this model",
             prefix,
-            "variables such as `%s`" % missing[0] if missing else "equal shapes",
+            f"variables such as `{missing[0]}`" if missing else "equal shapes",
             "%d variables, as `%s`" % (len(shapes), min(shapes) if shapes else ""),
             "use a checkpoint of the same architecture and depth multiplier",
         )

@@ -5,6 +5,7 @@ import json
 import pytest
 from google.protobuf import text_format
 from object_detection.protos import pipeline_pb2
+
 from stage_helpers import ROOT, artifact, shared
 
 DEMO = ROOT / "data" / "templates" / "demo_ssd_mobilenet_v2_160.config"
@@ -148,7 +149,7 @@ class TestOfficialConfigs:
     """Configs as the API's authors published them."""
 
     def config(self, name):
-        return shared() / "data" / "configs" / ("object_detection__samples__configs__%s.config" % name)
+        return shared() / "data" / "configs" / (f"object_detection__samples__configs__{name}.config")
 
     def test_the_quantized_recipe_is_accepted_once_its_checkpoint_is_cleared(self, configure):
         outcome = configure({"train_config.fine_tune_checkpoint": None}, template=self.config("ssd_mobilenet_v2_quantized_300x300_coco"))

@@ -4,6 +4,7 @@ import pytest
 from _runtime import StageError
 from _tf1.config_overrides import apply_overrides
 from _tf1.config_text import parse_config
+
 from stage_helpers import ROOT
 
 TEMPLATE = (ROOT / "data" / "templates" / "demo_ssd_mobilenet_v2_160.config").read_text()
@@ -77,7 +78,7 @@ def test_an_unknown_field_is_answered_with_the_nearest_right_one(config, path, n
     with pytest.raises(StageError) as raised:
         apply_overrides(config, {path: 1})
     assert raised.value.where == "overrides: " + path
-    assert raised.value.expected == "`%s`" % nearest
+    assert raised.value.expected == f"`{nearest}`"
 
 
 @pytest.mark.parametrize(

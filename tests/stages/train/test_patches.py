@@ -10,6 +10,7 @@ from pathlib import Path
 import object_detection
 import pytest
 import tiny_detector
+
 from stage_helpers import ROOT
 
 SERIES = ROOT / "patches" / "tf1-object-detection"
@@ -105,7 +106,7 @@ class TestGraph:
 
     def test_batch_norm_takes_the_place_of_the_biases_in_both_heads(self, heads, branch):
         norm = {
-            "%s/BatchNorm/%s" % (head, name)
+            f"{head}/BatchNorm/{name}"
             for head in ("BoxEncodingPredictor", "ClassPredictor")
             for name in ("beta", "gamma", "moving_mean", "moving_variance")
         }
