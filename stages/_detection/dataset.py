@@ -6,6 +6,7 @@ list; a class's id is its place in `classes`, from 1. file: path in the artifact
 folder; format: "JPEG" or "PNG"; width, height: pixels; bbox: [xmin, ymin, xmax, ymax], edges in pixels, floats,
 0 <= xmin < xmax <= width and 0 <= ymin < ymax <= height.
 """
+
 import json
 from pathlib import Path
 
@@ -20,8 +21,9 @@ def load(path):
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise StageError("the dataset cannot be read", file, "dataset.json of the stage ingest", str(error),
-                         "build the dataset again") from None
+        raise StageError(
+            "the dataset cannot be read", file, "dataset.json of the stage ingest", str(error), "build the dataset again"
+        ) from None
     if not isinstance(value, dict) or value.get("schema") != SCHEMA or not {"classes", "images"} <= set(value):
         found = value.get("schema") if isinstance(value, dict) else type(value).__name__
         raise StageError("the dataset has another schema", file, SCHEMA, found, "build the dataset again")
@@ -41,8 +43,13 @@ class Dataset:
     def images(self, split=None):
         """The images (dicts as in dataset.json) of a split, or all, in order of id. Raises StageError for an unknown split."""
         if split is not None and split not in self.splits:
-            raise StageError("the dataset has no split %s" % split, self.folder / "dataset.json", "one of %s" % ", ".join(self.splits),
-                             split, "choose one of these splits, or make it in `ingest`")
+            raise StageError(
+                "the dataset has no split %s" % split,
+                self.folder / "dataset.json",
+                "one of %s" % ", ".join(self.splits),
+                split,
+                "choose one of these splits, or make it in `ingest`",
+            )
         return [image for image in self._images if split in (None, image["split"])]
 
     def path(self, image):
@@ -63,10 +70,23 @@ class Dataset:
         for image in images:
             for item in image["objects"]:
                 xmin, ymin, xmax, ymax = item["bbox"]
-                annotations.append({"id": len(annotations) + 1, "image_id": image["id"], "category_id": self.class_id(item["class"]),
-                                    "bbox": [xmin, ymin, xmax - xmin, ymax - ymin], "area": (xmax - xmin) * (ymax - ymin),
-                                    "iscrowd": int(item["crowd"] or item["group_of"]), "difficult": int(item["difficult"])})
-        return {"info": {"description": "EdgeMill dataset"}, "licenses": [],
-                "images": [{"id": image["id"], "file_name": image["file"], "width": image["width"], "height": image["height"]}
-                           for image in images],
-                "annotations": annotations, "categories": [{"id": number, "name": name} for number, name in enumerate(self.classes, 1)]}
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": image["id"],
+                        "category_id": self.class_id(item["class"]),
+                        "bbox": [xmin, ymin, xmax - xmin, ymax - ymin],
+                        "area": (xmax - xmin) * (ymax - ymin),
+                        "iscrowd": int(item["crowd"] or item["group_of"]),
+                        "difficult": int(item["difficult"]),
+                    }
+                )
+        return {
+            "info": {"description": "EdgeMill dataset"},
+            "licenses": [],
+            "images": [
+                {"id": image["id"], "file_name": image["file"], "width": image["width"], "height": image["height"]} for image in images
+            ],
+            "annotations": annotations,
+            "categories": [{"id": number, "name": name} for number, name in enumerate(self.classes, 1)],
+        }

@@ -3,6 +3,7 @@
 A *detector* is a picklable callable: uint8 pixels [1, height, width, 3] -> `postprocess.Detections`. What differs between models is in it
 alone; images, order, boxes in pixels and the files that are written are here. Python 3.7 and 3.11.
 """
+
 import json
 import statistics
 import time
@@ -30,12 +31,18 @@ class _Seen(NamedTuple):
 def check_classes(model, dataset, where):
     """The model's class names must be the dataset's, in order, or every label would be another. Raises StageError."""
     if len(model) != len(dataset):
-        raise StageError("the model and the dataset have different numbers of classes", where, "%d: %s" % (len(dataset), _names(dataset)),
-                         "%d: %s" % (len(model), _names(model)), _SAME_DATASET)
+        raise StageError(
+            "the model and the dataset have different numbers of classes",
+            where,
+            "%d: %s" % (len(dataset), _names(dataset)),
+            "%d: %s" % (len(model), _names(model)),
+            _SAME_DATASET,
+        )
     for number, (ours, theirs) in enumerate(zip(model, dataset), 1):
         if ours != theirs:
-            raise StageError("the model and the dataset name a class differently", "%s, class %d" % (where, number), theirs, ours,
-                             _SAME_DATASET)
+            raise StageError(
+                "the model and the dataset name a class differently", "%s, class %d" % (where, number), theirs, ours, _SAME_DATASET
+            )
 
 
 def _names(names):
@@ -63,9 +70,15 @@ def run_detector(task, dataset, split, size, detector, model):
             seen.append(result._replace(detections=None))
             task.progress(done, len(images), "image", detections=found)
         stream.write("\n]\n")
-    write_json(task.output / "inference.json", {
-        "schema": 1, "model": model, "split": split,
-        "images": [{"id": image["id"], "input_sha256": result.input_sha256} for image, result in zip(images, seen)]})
+    write_json(
+        task.output / "inference.json",
+        {
+            "schema": 1,
+            "model": model,
+            "split": split,
+            "images": [{"id": image["id"], "input_sha256": result.input_sha256} for image, result in zip(images, seen)],
+        },
+    )
     timing = _timing(seen, task.cpus)
     write_json(task.output / "timing.json", timing)
     if not found:
@@ -87,9 +100,13 @@ def _see(detector, size, path):
 
 def _timing(seen, processes):
     """Medians, because the first image of each process pays for loading the model."""
-    return {"schema": 1, "images": len(seen), "processes": processes,
-            "seconds_per_image": round(statistics.median(result.running for result in seen), 6),
-            "seconds_preparing_per_image": round(statistics.median(result.preparing for result in seen), 6)}
+    return {
+        "schema": 1,
+        "images": len(seen),
+        "processes": processes,
+        "seconds_per_image": round(statistics.median(result.running for result in seen), 6),
+        "seconds_preparing_per_image": round(statistics.median(result.preparing for result in seen), 6),
+    }
 
 
 def coco_results(image, detections):
@@ -102,8 +119,14 @@ def coco_results(image, detections):
     rows = []
     for (ymin, xmin, ymax, xmax), number, score in zip(boxes.tolist(), detections.classes.tolist(), detections.scores):
         if ymax > ymin and xmax > xmin:
-            rows.append({"image_id": image["id"], "category_id": number + 1, "score": _short(score),
-                         "bbox": [round(value, 3) for value in (xmin, ymin, xmax - xmin, ymax - ymin)]})
+            rows.append(
+                {
+                    "image_id": image["id"],
+                    "category_id": number + 1,
+                    "score": _short(score),
+                    "bbox": [round(value, 3) for value in (xmin, ymin, xmax - xmin, ymax - ymin)],
+                }
+            )
     return rows
 
 

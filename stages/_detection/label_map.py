@@ -3,18 +3,22 @@
 Ids are 1-based and without gaps here (0 is the background's), so that `classes[id - 1]` is a class's name. The grammar is that of
 protobuf's text format: https://protobuf.dev/reference/protobuf/textformat-spec/
 """
+
 import re
 from typing import NamedTuple, Optional
 
 from _runtime import StageError
 
-_TOKEN = re.compile(r"""
+_TOKEN = re.compile(
+    r"""
     (?P<space>[ \t\r\n\f\v]+|\#[^\n]*)
   | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
   | (?P<word>[A-Za-z_][A-Za-z0-9_.]*)
   | (?P<number>[-+]?(?:0[xX][0-9a-fA-F]+|[0-9.][0-9A-Za-z.+-]*))
   | (?P<mark>[{}<>:;,\[\]-])
-""", re.VERBOSE)
+""",
+    re.VERBOSE,
+)
 _ESCAPE = re.compile(r"\\(?:([abfnrtv\\'\"?])|([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))", re.ASCII)
 _INTEGER = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F]{1,16}|0[0-7]{0,21}|[1-9][0-9]{0,19})")
 _SIMPLE = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92, "'": 39, '"': 34, "?": 63}
@@ -48,23 +52,35 @@ def parse_label_map(text, where):
     """
     items = read_items(text, where)
     if not items:
-        raise StageError("the label map has no items", where, "item { id: 1 name: 'first class' } …", "none",
-                         "write one item for each class")
+        raise StageError(
+            "the label map has no items", where, "item { id: 1 name: 'first class' } …", "none", "write one item for each class"
+        )
     by_id, by_name = {}, {}
     for item in items:
         place = "%s:%d" % (where, item.line)
         if item.id < 1:
-            raise StageError("a label map id is below 1", place, "ids from 1 (0 stands for the background)", item.id,
-                             "number the items 1, 2, 3, …")
+            raise StageError(
+                "a label map id is below 1", place, "ids from 1 (0 stands for the background)", item.id, "number the items 1, 2, 3, …"
+            )
         for seen, value, what in ((by_id, item.id, "id"), (by_name, item.name, "name")):
             if value in seen:
-                raise StageError("two items of the label map have the same %s" % what, place, "each %s once" % what,
-                                 "%s, as in line %d" % (value, seen[value].line), "remove one, or give it its own %s" % what)
+                raise StageError(
+                    "two items of the label map have the same %s" % what,
+                    place,
+                    "each %s once" % what,
+                    "%s, as in line %d" % (value, seen[value].line),
+                    "remove one, or give it its own %s" % what,
+                )
             seen[value] = item
     missing = next((number for number in range(1, len(items) + 1) if number not in by_id), None)
     if missing is not None:
-        raise StageError("the label map's ids have a gap", where, "ids 1 to %d" % len(items),
-                         "no id %d; the highest is %d" % (missing, max(by_id)), "number the items 1, 2, 3, … without gaps")
+        raise StageError(
+            "the label map's ids have a gap",
+            where,
+            "ids 1 to %d" % len(items),
+            "no id %d; the highest is %d" % (missing, max(by_id)),
+            "number the items 1, 2, 3, … without gaps",
+        )
     return [by_id[number].name for number in sorted(by_id)]
 
 
@@ -86,25 +102,41 @@ def _item(reader, line):
     for name, value, place in _fields(reader, 1):
         if name in ("id", "name", "display_name"):
             if name in fields:
-                raise StageError("an item of the label map gives its %s twice" % name, "%s:%d" % (reader.where, place), "once", value,
-                                 "remove one")
+                raise StageError(
+                    "an item of the label map gives its %s twice" % name, "%s:%d" % (reader.where, place), "once", value, "remove one"
+                )
             kind, expected, example = (int, "a whole number", "id: 1") if name == "id" else (str, "a quoted string", "%s: 'class'" % name)
             if type(value) is not kind:
-                raise StageError("the %s of a label map item has the wrong type" % name, "%s:%d" % (reader.where, place), expected, value,
-                                 "write %s" % example)
+                raise StageError(
+                    "the %s of a label map item has the wrong type" % name,
+                    "%s:%d" % (reader.where, place),
+                    expected,
+                    value,
+                    "write %s" % example,
+                )
             fields[name] = value
     for name in ("id", "name"):
         if fields.get(name) in (None, ""):
-            raise StageError("an item of the label map has no %s" % name, "%s:%d" % (reader.where, line), "item { id: 1 name: 'class' }",
-                             ", ".join(sorted(fields)) or "an empty item", "add its %s" % name)
+            raise StageError(
+                "an item of the label map has no %s" % name,
+                "%s:%d" % (reader.where, line),
+                "item { id: 1 name: 'class' }",
+                ", ".join(sorted(fields)) or "an empty item",
+                "add its %s" % name,
+            )
     return Item(fields["id"], fields["name"], fields.get("display_name"), line)
 
 
 def _fields(reader, depth):
     """(name, value, line) of each field of a message; value: int, float, str, _Word, or None for a message or list."""
     if depth > _DEEPEST:
-        raise StageError("the label map is nested too deep", "%s:%d" % (reader.where, reader.token.line),
-                         "at most %d levels" % _DEEPEST, None, "an item holds id and name")
+        raise StageError(
+            "the label map is nested too deep",
+            "%s:%d" % (reader.where, reader.token.line),
+            "at most %d levels" % _DEEPEST,
+            None,
+            "an item holds id and name",
+        )
     reader.accept(":")
     close = {"{": "}", "<": ">"}.get(reader.token.text if reader.token.kind == "mark" else None)
     if close is None:
@@ -168,8 +200,13 @@ def _string(reader):
     try:
         return b"".join(parts).decode("utf-8")
     except UnicodeDecodeError:
-        raise StageError("a name in the label map is not UTF-8", "%s:%d" % (reader.where, line), "UTF-8 text", b"".join(parts),
-                         "write the name itself instead of escapes") from None
+        raise StageError(
+            "a name in the label map is not UTF-8",
+            "%s:%d" % (reader.where, line),
+            "UTF-8 text",
+            b"".join(parts),
+            "write the name itself instead of escapes",
+        ) from None
 
 
 def _unescaped(text, where):
@@ -182,8 +219,13 @@ def _unescaped(text, where):
         match = _ESCAPE.match(text, place)
         code = None if match is None else next(number for number, group in enumerate(match.groups()) if group is not None)
         if code is None or (code == 4 and int(match.group(5), 16) > 0x10FFFF):
-            raise StageError("a name in the label map has an unknown escape", where, r"\n, \', \\, \101, \x41 or \u00e9",
-                             text[place:place + 4], "write a backslash as two")
+            raise StageError(
+                "a name in the label map has an unknown escape",
+                where,
+                r"\n, \', \\, \101, \x41 or \u00e9",
+                text[place : place + 4],
+                "write a backslash as two",
+            )
         value = match.group(code + 1)
         if code == 0:
             out.append(_SIMPLE[value])
@@ -243,8 +285,13 @@ class _Reader:
             self.accept(";")
 
     def wrong(self, expected, token):
-        return StageError("the label map cannot be read", "%s:%d" % (self.where, token.line), expected,
-                          "the end of the file" if token.kind == "end" else token.text, "it should look like: item { id: 1 name: 'class' }")
+        return StageError(
+            "the label map cannot be read",
+            "%s:%d" % (self.where, token.line),
+            expected,
+            "the end of the file" if token.kind == "end" else token.text,
+            "it should look like: item { id: 1 name: 'class' }",
+        )
 
 
 def _tokens(text, where):
@@ -253,8 +300,13 @@ def _tokens(text, where):
     while place < len(text):
         match = _TOKEN.match(text, place)
         if match is None:
-            raise StageError("the label map cannot be read", "%s:%d" % (where, line), "item { id: 1 name: 'class' }",
-                             text[place:place + 20].split("\n")[0], "remove or quote this")
+            raise StageError(
+                "the label map cannot be read",
+                "%s:%d" % (where, line),
+                "item { id: 1 name: 'class' }",
+                text[place : place + 20].split("\n")[0],
+                "remove or quote this",
+            )
         if match.lastgroup != "space":
             yield _Token(match.lastgroup, match.group(), line)
         line += match.group().count("\n")

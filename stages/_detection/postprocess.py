@@ -4,6 +4,7 @@ A frozen graph has no such operator, and neither has a .tflite made without it. 
 order among equal scores, leaves the model as the only difference. The rules are those of
 tensorflow/lite/kernels/detection_postprocess.cc; the box coding is that of Faster R-CNN (https://arxiv.org/abs/1506.01497).
 """
+
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,8 +44,13 @@ def attributes(values, where):
     """`Attributes` of a dict that may hold more. Raises StageError that names what is missing."""
     missing = [name for name in Attributes._fields if name not in (values or {})]
     if missing:
-        raise StageError("the model does not say how its boxes are decoded", where, ", ".join(Attributes._fields),
-                         "no %s" % ", ".join(missing), "freeze and convert it again")
+        raise StageError(
+            "the model does not say how its boxes are decoded",
+            where,
+            ", ".join(Attributes._fields),
+            "no %s" % ", ".join(missing),
+            "freeze and convert it again",
+        )
     return Attributes(**{name: values[name] for name in Attributes._fields})
 
 
@@ -71,7 +77,7 @@ def postprocess(encodings, scores, anchors, how):
     """
     _check(encodings, scores, anchors, how)
     boxes = decode_boxes(encodings, anchors, how)
-    scores = np.asarray(scores, np.float32)[:, scores.shape[1] - how.num_classes:]
+    scores = np.asarray(scores, np.float32)[:, scores.shape[1] - how.num_classes :]
     nms = _regular_nms if how.use_regular_nms else _fast_nms
     return nms(boxes, scores, how)
 
@@ -79,17 +85,31 @@ def postprocess(encodings, scores, anchors, how):
 def _check(encodings, scores, anchors, how):
     count = len(anchors)
     if encodings.shape != (count, 4):
-        raise StageError("the model's boxes do not fit its anchors", "raw_outputs/box_encodings", [count, 4], list(encodings.shape),
-                         "take model and anchors from the same artifact")
+        raise StageError(
+            "the model's boxes do not fit its anchors",
+            "raw_outputs/box_encodings",
+            [count, 4],
+            list(encodings.shape),
+            "take model and anchors from the same artifact",
+        )
     if scores.shape not in ((count, how.num_classes), (count, how.num_classes + 1)):
-        raise StageError("the model's scores do not fit its anchors and classes", "raw_outputs/class_predictions",
-                         "%s, or one more with background" % [count, how.num_classes], list(scores.shape),
-                         "take model and anchors from the same artifact")
+        raise StageError(
+            "the model's scores do not fit its anchors and classes",
+            "raw_outputs/class_predictions",
+            "%s, or one more with background" % [count, how.num_classes],
+            list(scores.shape),
+            "take model and anchors from the same artifact",
+        )
     for name, values in (("raw_outputs/box_encodings", encodings), ("raw_outputs/class_predictions", scores)):
         if not np.isfinite(values).all():
             anchor = int(np.argwhere(~np.isfinite(values))[0][0])
-            raise StageError("the model puts out values that are not finite", "%s, anchor %d" % (name, anchor), "finite numbers",
-                             values[anchor].tolist(), "the weights are damaged or training diverged: look at its loss")
+            raise StageError(
+                "the model puts out values that are not finite",
+                "%s, anchor %d" % (name, anchor),
+                "finite numbers",
+                values[anchor].tolist(),
+                "the weights are damaged or training diverged: look at its loss",
+            )
 
 
 def _fast_nms(boxes, scores, how):
@@ -97,8 +117,9 @@ def _fast_nms(boxes, scores, how):
     kept = _suppress(boxes, scores.max(axis=1), how.max_detections, how)
     classes_each = min(how.max_classes_per_detection, how.num_classes)
     best = np.argsort(-scores[kept], axis=1, kind="mergesort")[:, :classes_each]
-    return Detections(np.repeat(boxes[kept], classes_each, axis=0), best.reshape(-1),
-                      np.take_along_axis(scores[kept], best, axis=1).reshape(-1))
+    return Detections(
+        np.repeat(boxes[kept], classes_each, axis=0), best.reshape(-1), np.take_along_axis(scores[kept], best, axis=1).reshape(-1)
+    )
 
 
 def _regular_nms(boxes, scores, how):
@@ -106,7 +127,7 @@ def _regular_nms(boxes, scores, how):
     kept = [_suppress(boxes, scores[:, index], how.detections_per_class, how) for index in range(how.num_classes)]
     where = np.concatenate(kept)
     classes = np.repeat(np.arange(how.num_classes), [len(found) for found in kept])
-    best = np.argsort(-scores[where, classes], kind="mergesort")[:how.max_detections]
+    best = np.argsort(-scores[where, classes], kind="mergesort")[: how.max_detections]
     return Detections(boxes[where[best]], classes[best], scores[where[best], classes[best]])
 
 

@@ -4,6 +4,7 @@ Training decodes with TensorFlow and resizes with `tf.image.resize_images` of Te
 centres. Other libraries' resizing differs by whole grey levels, so it is done here in NumPy, with the same arithmetic in float32
 (tensorflow/core/kernels/resize_bilinear_op.cc, v1.13.1). Python 3.7 and 3.11, NumPy 1.16 and later: the same bits in each.
 """
+
 import hashlib
 import struct
 import zlib
@@ -14,8 +15,19 @@ from PIL import Image
 from _runtime import StageError
 
 # What Pillow raises for damaged files.
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error, zlib.error,
-            Image.DecompressionBombError)
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
 
 
 def load_rgb(path):
@@ -30,8 +42,13 @@ def load_rgb(path):
                 return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
             return np.array(image.convert("RGB"))
     except _DAMAGED as error:
-        raise StageError("an image cannot be decoded", path, "a whole JPEG or PNG", " ".join(str(error).split()) or type(error).__name__,
-                         "replace the image and build the dataset again") from None
+        raise StageError(
+            "an image cannot be decoded",
+            path,
+            "a whole JPEG or PNG",
+            " ".join(str(error).split()) or type(error).__name__,
+            "replace the image and build the dataset again",
+        ) from None
 
 
 def resize_bilinear(image, height, width):

@@ -3,6 +3,7 @@
 Format: tensorflow/core/lib/io/record_writer.h and tensorflow/core/example/{example,feature}.proto of TensorFlow 1.13.
 The checksum is google_crc32c's (in the data image only).
 """
+
 import struct
 
 import google_crc32c
@@ -30,8 +31,8 @@ def example_bytes(features):
     """
     example = _Example()
     for name, (kind, values) in features.items():
+        # An empty list is present too.
         held = getattr(example.features.feature[name], kind + "_list")
-        held.SetInParent()  # an empty list is present too
         held.value.extend(item.encode("utf-8") if isinstance(item, str) else item for item in values)
     return example.SerializeToString(deterministic=True)
 
@@ -53,8 +54,14 @@ def _example_class():
     feature = proto.message_type.add(name="Feature")
     feature.oneof_decl.add(name="kind")
     for number, name in enumerate(("bytes", "float", "int64"), 1):
-        feature.field.add(name=name + "_list", number=number, type=field.TYPE_MESSAGE, label=field.LABEL_OPTIONAL, oneof_index=0,
-                          type_name=".edgemill.%sList" % name.capitalize())
+        feature.field.add(
+            name=name + "_list",
+            number=number,
+            type=field.TYPE_MESSAGE,
+            label=field.LABEL_OPTIONAL,
+            oneof_index=0,
+            type_name=".edgemill.%sList" % name.capitalize(),
+        )
     features = proto.message_type.add(name="Features")
     entry = features.nested_type.add(name="FeatureEntry")
     entry.options.map_entry = True

@@ -1,4 +1,7 @@
 """Work on many items in several processes, results in the items' order."""
+
+import ctypes
+import os
 import signal
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
@@ -7,6 +10,7 @@ from functools import partial
 
 from _runtime import StageError
 
+_PR_SET_PDEATHSIG = 1  # prctl(2), Linux
 _WAITING = 4  # chunks under way for each process: bounds the memory that finished results take
 
 
@@ -21,8 +25,8 @@ def ordered_map(function, items, processes, chunk=16):
         for item in items:
             yield function(item)
         return
-    chunks = iter([items[start:start + chunk] for start in range(0, len(items), chunk)])
-    with ProcessPoolExecutor(max_workers=processes, initializer=_quiet) as pool:
+    chunks = iter([items[start : start + chunk] for start in range(0, len(items), chunk)])
+    with ProcessPoolExecutor(max_workers=processes, initializer=_start, initargs=(os.getpid(),)) as pool:
         waiting = deque()
         try:
             for _ in range(processes * _WAITING):
@@ -33,8 +37,12 @@ def ordered_map(function, items, processes, chunk=16):
                 for result in results:
                     yield result
         except BrokenProcessPool:
-            raise StageError("a worker process died", expected="%d processes to finish" % processes, found="one was killed",
-                             remedy="most often memory ran out: give the stage more memory, or fewer cpus") from None
+            raise StageError(
+                "a worker process died",
+                expected="%d processes to finish" % processes,
+                found="one was killed",
+                remedy="most often memory ran out: give the stage more memory, or fewer cpus",
+            ) from None
         finally:
             for future in waiting:
                 future.cancel()
@@ -50,7 +58,12 @@ def _each(function, items):
     return [function(item) for item in items]
 
 
-def _quiet():
-    # The runtime's handlers belong to the stage's own process.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def _start(parent):
+    """Make a worker end with its parent: politely when that is asked to stop, at once when it is killed."""
+    # A signal to the whole group must not look like a worker that died: the parent answers it, and closes the pool.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Else workers of a killed parent would wait for work for ever, and keep its log open.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

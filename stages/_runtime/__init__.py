@@ -11,6 +11,7 @@ Python 3.7 and the standard library only, because it runs in every image. A stag
     if __name__ == "__main__":
         run(main)
 """
+
 import hashlib
 import json
 import os
@@ -114,8 +115,9 @@ class Task:
 
     def finish(self, error=None):
         """Write result.json: `error` is None or the fields of a `StageError`."""
-        write_json(self._result, {"schema": SCHEMA, "error": error, "metrics": self.metrics, "tools": self.tools,
-                                  "warnings": self.warnings})
+        write_json(
+            self._result, {"schema": SCHEMA, "error": error, "metrics": self.metrics, "tools": self.tools, "warnings": self.warnings}
+        )
 
 
 def _emit(event):
@@ -142,10 +144,17 @@ def run(main):
         sys.exit(1)
     except Interrupted as signal_received:
         sys.exit(128 + signal_received.args[0])
-    except Exception as error:  # the boundary: anything else is a defect, reported with its traceback in the log
+    except Exception as error:  # noqa: BLE001  the boundary: anything else is a defect, reported with its traceback in the log
         traceback.print_exc()
-        task.finish({"what": "%s: %s" % (type(error).__name__, error), "where": _innermost(error), "expected": None, "found": None,
-                     "remedy": "this looks like a defect in the stage: read its log"})
+        task.finish(
+            {
+                "what": "%s: %s" % (type(error).__name__, error),
+                "where": _innermost(error),
+                "expected": None,
+                "found": None,
+                "remedy": "this looks like a defect in the stage: read its log",
+            }
+        )
         sys.exit(1)
     task.finish()
 

@@ -1,4 +1,5 @@
 """Frozen TensorFlow 1 graphs: reading, writing the same bytes each time, and following data from node to node."""
+
 from collections import defaultdict
 
 import numpy as np
@@ -60,8 +61,9 @@ class GraphIndex:
                     self.order.append(name)
             elif name not in self.nodes:
                 if name not in everything:
-                    raise StageError("the graph lacks a node", name, "a whole graph", "a reference to a node that is not there",
-                                     "freeze it again")
+                    raise StageError(
+                        "the graph lacks a node", name, "a whole graph", "a reference to a node that is not there", "freeze it again"
+                    )
                 stack.append((name, True))
                 stack.extend((node_name(source), False) for source in everything[name].input if node_name(source) not in self.nodes)
 

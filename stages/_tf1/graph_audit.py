@@ -4,6 +4,7 @@ The TensorFlow Lite converter takes the range of every tensor of a uint8 model f
 puts one behind each layer that its rewriter recognises, and says nothing of one that it does not; conversion then fails, or (where ranges
 can be guessed) gives a model that is quietly wrong. Here every layer between the image and the outputs is looked up.
 """
+
 import math
 from typing import NamedTuple, Optional, Tuple
 
@@ -18,8 +19,26 @@ _CONCATS = ("ConcatV2", "Concat")
 _FOLDED = ("BiasAdd", "Relu", "Relu6", "Identity", "Reshape", "Squeeze", "BatchToSpaceND", "FusedBatchNorm")
 _FOLDED_WITH_CONSTANT = ("Add", "AddV2", "Sub", "Mul", "RealDiv")
 # These put out values of the range that they read, so a fake-quantization before them holds behind them.
-_SAME_RANGE = ("Identity", "Reshape", "Squeeze", "ExpandDims", "Transpose", "MaxPool", "AvgPool", "Mean", "BatchToSpaceND",
-               "SpaceToBatchND", "ResizeBilinear", "ResizeNearestNeighbor", "Pad", "PadV2", "MirrorPad", "Slice", "StridedSlice", "Tile")
+_SAME_RANGE = (
+    "Identity",
+    "Reshape",
+    "Squeeze",
+    "ExpandDims",
+    "Transpose",
+    "MaxPool",
+    "AvgPool",
+    "Mean",
+    "BatchToSpaceND",
+    "SpaceToBatchND",
+    "ResizeBilinear",
+    "ResizeNearestNeighbor",
+    "Pad",
+    "PadV2",
+    "MirrorPad",
+    "Slice",
+    "StridedSlice",
+    "Tile",
+)
 # tf.contrib.quantize (1.13) starts weights at [-6, 6] and activations at [0, 6] or [-6, 6]; the first step of training replaces them.
 _INITIAL_WEIGHTS = (-6.0, 6.0)
 _INITIAL_ACTIVATIONS = ((-6.0, 6.0), (0.0, 6.0))
@@ -62,8 +81,7 @@ def audit(index):
 def as_json(layers, quantized):
     """The value of fake_quant_audit.json; quantized: whether training was quantization-aware."""
     rows = [dict(layer._asdict(), weights_range=_pair(layer.weights_range), range=_pair(layer.range)) for layer in layers]
-    return {"schema": 1, "quantized": quantized, "layers": rows,
-            "missing": sum(layer.status not in (OK, FROM_INPUTS) for layer in layers)}
+    return {"schema": 1, "quantized": quantized, "layers": rows, "missing": sum(layer.status not in (OK, FROM_INPUTS) for layer in layers)}
 
 
 def _pair(found):
@@ -73,14 +91,19 @@ def _pair(found):
 def require_quantized(layers, where):
     """Raise StageError that names the first layer whose weights or output lack a usable range, and how many more there are."""
     if not layers:
-        raise StageError("the graph has no layers to quantize", where, "convolutions between input and outputs", "none",
-                         "freeze a detector")
+        raise StageError(
+            "the graph has no layers to quantize", where, "convolutions between input and outputs", "none", "freeze a detector"
+        )
     wrong = [layer for layer in layers if layer.status not in (OK, FROM_INPUTS)]
     if wrong:
         names = "; also %s" % ", ".join([layer.name for layer in wrong[1:6]] + ["…"] * (len(wrong) > 6)) if len(wrong) > 1 else ""
-        raise StageError("a layer is not fake-quantized", "%s (%s)" % (wrong[0].name, wrong[0].op),
-                         "a fake-quantization node with a range from training, for its weights and its output",
-                         "%s (%d of %d layers%s)" % (wrong[0].status, len(wrong), len(layers), names), _remedy(wrong))
+        raise StageError(
+            "a layer is not fake-quantized",
+            "%s (%s)" % (wrong[0].name, wrong[0].op),
+            "a fake-quantization node with a range from training, for its weights and its output",
+            "%s (%d of %d layers%s)" % (wrong[0].status, len(wrong), len(layers), names),
+            _remedy(wrong),
+        )
 
 
 def _remedy(wrong):
@@ -88,8 +111,10 @@ def _remedy(wrong):
         return "train with graph_rewriter in pipeline.config: the ranges are still those that the variables began with"
     if any("range" in layer.status for layer in wrong):
         return "look at the training's loss, and train again: this layer's values have collapsed or diverged"
-    return ("the quantization rewriter did not recognise this layer: use the patched heads and a supported feature extractor, "
-            "and freeze with the same patches as in training")
+    return (
+        "the quantization rewriter did not recognise this layer: use the patched heads and a supported feature extractor, "
+        "and freeze with the same patches as in training"
+    )
 
 
 def _data_inputs(index, node):

@@ -1,4 +1,5 @@
 """A .tflite file with the bytes that its meaning gives, whatever the run of the converter."""
+
 from _runtime import StageError
 from _tflite.custom_options import canonical
 from _tflite.flatbuffer import DamagedError
@@ -13,8 +14,13 @@ def canonical_model(content, where="model.tflite"):
             try:
                 options = canonical(operator.options)
             except DamagedError as error:
-                raise StageError("the options of a custom operator cannot be read", "%s, operator %s" % (where, operator.op),
-                                 "a map of numbers", error, "use no custom operator but TFLite_Detection_PostProcess") from None
+                raise StageError(
+                    "the options of a custom operator cannot be read",
+                    "%s, operator %s" % (where, operator.op),
+                    "a map of numbers",
+                    error,
+                    "use no custom operator but TFLite_Detection_PostProcess",
+                ) from None
             end = operator.options_place + len(options)
-            result = result[:operator.options_place] + options + result[end:]
+            result = result[: operator.options_place] + options + result[end:]
     return result

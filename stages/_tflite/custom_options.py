@@ -4,14 +4,19 @@ TOCO writes the map in the order in which protobuf iterates over the node's attr
 address, so that two conversions of one graph differ in these bytes and nowhere else. The map's index is sorted by key, but the key strings
 lie in the order of writing; `canonical` rewrites them sorted, which changes no size and no meaning.
 """
+
 import struct
 from typing import NamedTuple
 
 from _tflite.flatbuffer import DamagedError
 
 _INT, _UINT, _FLOAT, _BOOL, _MAP = 1, 2, 3, 26, 9  # FlexBuffer types
-_CODES = {_INT: {1: "b", 2: "h", 4: "i", 8: "q"}, _UINT: {1: "B", 2: "H", 4: "I", 8: "Q"}, _FLOAT: {4: "f", 8: "d"},
-          _BOOL: {1: "?", 2: "H", 4: "I", 8: "Q"}}
+_CODES = {
+    _INT: {1: "b", 2: "h", 4: "i", 8: "q"},
+    _UINT: {1: "B", 2: "H", 4: "I", 8: "Q"},
+    _FLOAT: {4: "f", 8: "d"},
+    _BOOL: {1: "?", 2: "H", 4: "I", 8: "Q"},
+}
 
 
 class _Map(NamedTuple):
@@ -36,11 +41,12 @@ def canonical(options):
         raise DamagedError("the keys of the options do not lie together")
     text = b"".join(_encoded(key) + b"\0" for key in keys)
     code = _CODES[_UINT][found.width]
-    offsets = b"".join(struct.pack("<" + code, found.index + position * found.width - place)
-                       for position, place in enumerate(_places(start, keys)))
+    offsets = b"".join(
+        struct.pack("<" + code, found.index + position * found.width - place) for position, place in enumerate(_places(start, keys))
+    )
     result = bytearray(options)
-    result[start:start + len(text)] = text
-    result[found.index:found.index + len(offsets)] = offsets
+    result[start : start + len(text)] = text
+    result[found.index : found.index + len(offsets)] = offsets
     return bytes(result)
 
 

@@ -3,6 +3,7 @@
 Written from the format's description, https://flatbuffers.dev/internals/: generated accessors trust their input, and a converter that
 was killed leaves files that deserve no trust.
 """
+
 import struct
 
 _SIZES = {"b": 1, "B": 1, "?": 1, "h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8, "d": 8}
@@ -94,7 +95,7 @@ class Table:
     def bytes(self, slot):
         """A vector of bytes."""
         start, count = self.span(slot, 1)
-        return b"" if start is None else self.buffer.content[start:start + count]
+        return b"" if start is None else self.buffer.content[start : start + count]
 
     def text(self, slot):
         """A string; bytes that are not UTF-8 are replaced. Empty where it is absent."""

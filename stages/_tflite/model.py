@@ -1,4 +1,5 @@
 """What a .tflite file says: tensors, operators, inputs and outputs (TensorFlow Lite schema, version 3)."""
+
 import struct
 from typing import List, NamedTuple, Optional, Tuple
 
@@ -53,18 +54,23 @@ class Model(NamedTuple):
     description: str
 
 
-
 def read_model(content, where="model.tflite"):
     """Parse the bytes of a .tflite with one subgraph.
 
     Raises StageError for anything else: an empty file, another format, damage, or indices that lead nowhere.
     """
     if not content:
-        raise StageError("the model is an empty file", where, "a TensorFlow Lite flatbuffer", "0 bytes",
-                         "run convert again and read its log")
+        raise StageError(
+            "the model is an empty file", where, "a TensorFlow Lite flatbuffer", "0 bytes", "run convert again and read its log"
+        )
     if len(content) < 8 or content[4:8] != IDENTIFIER:
-        raise StageError("the file is not a TensorFlow Lite model", where, "the identifier TFL3 at byte 4", repr(content[4:8]),
-                         "give the .tflite that the converter wrote")
+        raise StageError(
+            "the file is not a TensorFlow Lite model",
+            where,
+            "the identifier TFL3 at byte 4",
+            repr(content[4:8]),
+            "give the .tflite that the converter wrote",
+        )
     try:
         return _model(FlatBuffer(content), where)
     except (DamagedError, struct.error) as error:
@@ -99,8 +105,16 @@ def _tensor(index, table, data):
     buffer = table.number(2, "I")
     if buffer >= len(data):
         raise DamagedError("tensor %d has buffer %d of %d" % (index, buffer, len(data)))
-    return Tensor(index, table.text(3), schema.type_name(table.number(1, "b")), table.numbers(0, "i"), scales, zero_points, data[buffer],
-                  table.place(1))
+    return Tensor(
+        index,
+        table.text(3),
+        schema.type_name(table.number(1, "b")),
+        table.numbers(0, "i"),
+        scales,
+        zero_points,
+        data[buffer],
+        table.place(1),
+    )
 
 
 def _operator(index, table, codes):
@@ -116,8 +130,9 @@ def _check_limits(model):
         raise DamagedError("%d inputs and %d outputs" % (len(model.inputs), len(model.outputs)))
     for tensor in model.tensors:
         if len(tensor.shape) > _MOST_DIMENSIONS or len(tensor.name) > _LONGEST_NAME:
-            raise DamagedError("tensor %d has %d dimensions and a name of %d characters" % (
-                tensor.index, len(tensor.shape), len(tensor.name)))
+            raise DamagedError(
+                "tensor %d has %d dimensions and a name of %d characters" % (tensor.index, len(tensor.shape), len(tensor.name))
+            )
     for operator in model.operators:
         if len(operator.op) > _LONGEST_NAME:
             raise DamagedError("operator %d has a name of %d characters" % (operator.index, len(operator.op)))

@@ -61,7 +61,9 @@ def fill(config, data, warn):
     split = data.evaluation_split()
     if split != "val":
         warn(
-            "there is no val split: evaluation during training reads `{}`{}".format(split, "; do not choose settings or the exported checkpoint by it" if split == "test" else ", so its mAP flatters the model")
+            "there is no val split: evaluation during training reads `{}`{}".format(
+                split, "; do not choose settings or the exported checkpoint by it" if split == "test" else ", so its mAP flatters the model"
+            )
         )
     steps = _readers(config)
     why = "the records say so"
@@ -85,9 +87,9 @@ def follow_num_steps(template, config):
     same = before is not None and before.HasField("total_steps") and before.total_steps == template.train_config.num_steps
     if rate.HasField("total_steps") and not (same and rate.total_steps == before.total_steps):
         return []
-    path = "train_config.optimizer.{}.learning_rate.cosine_decay_learning_rate.total_steps".format(config.train_config.optimizer.WhichOneof(
-        "optimizer"
-    ))
+    path = "train_config.optimizer.{}.learning_rate.cosine_decay_learning_rate.total_steps".format(
+        config.train_config.optimizer.WhichOneof("optimizer")
+    )
     change = set_field(config, path, config.train_config.num_steps, "the schedule ends with the training")
     return [change] if change else []
 

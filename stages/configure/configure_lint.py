@@ -122,7 +122,8 @@ def _head_batch_norm(config):
     field = f"model.ssd.box_predictor.{kind}.conv_hyperparams.batch_norm"
     if kind == "weight_shared_convolutional_box_predictor":
         return [
-            "the weight-shared box predictor's last convolutions keep their biases: only those of the convolutional box predictor are patched"
+            "the weight-shared box predictor's last convolutions keep their biases: "
+            "only those of the convolutional box predictor are patched"
         ]
     if kind != "convolutional_box_predictor":
         raise _refuse(

@@ -1,4 +1,5 @@
 """Convert the frozen graph with TOCO, and lint the result."""
+
 import json
 import math
 import shutil
@@ -36,17 +37,29 @@ def _check_request(graph, inference_type, dummy):
         if inference_type != "uint8":
             raise StageError("dummy ranges make no sense for a float model", "convert.dummy_ranges", "none", dummy, "remove dummy_ranges")
         if not (all(math.isfinite(value) for value in dummy) and dummy[0] <= 0 <= dummy[1] and dummy[0] < dummy[1]):
-            raise StageError("the dummy range is not one", "convert.dummy_ranges", "[min, max] with min <= 0 <= max and min < max", dummy,
-                             "try [0, 6]")
+            raise StageError(
+                "the dummy range is not one", "convert.dummy_ranges", "[min, max] with min <= 0 <= max and min < max", dummy, "try [0, 6]"
+            )
     elif inference_type == "uint8" and not graph["quantized"]:
-        raise StageError("the graph was not trained for quantization, so a uint8 model cannot be made of it", "fake_quant_audit.json",
-                         "a checkpoint trained with graph_rewriter in pipeline.config", "no graph_rewriter",
-                         "train with quantization, or convert with inference_type: float")
+        raise StageError(
+            "the graph was not trained for quantization, so a uint8 model cannot be made of it",
+            "fake_quant_audit.json",
+            "a checkpoint trained with graph_rewriter in pipeline.config",
+            "no graph_rewriter",
+            "train with quantization, or convert with inference_type: float",
+        )
 
 
 def _expected(graph, inference_type):
-    return Expected(inference_type, graph["input"]["name"], graph["input"]["shape"], graph["input"]["mean"], graph["input"]["std"],
-                    graph["outputs"], graph["decode"] if graph["postprocess"] else None)
+    return Expected(
+        inference_type,
+        graph["input"]["name"],
+        graph["input"]["shape"],
+        graph["input"]["mean"],
+        graph["input"]["std"],
+        graph["outputs"],
+        graph["decode"] if graph["postprocess"] else None,
+    )
 
 
 def _about(graph, inference_type, dummy):
@@ -54,8 +67,16 @@ def _about(graph, inference_type, dummy):
     reason = None
     if dummy is not None:
         reason = "it has dummy ranges %s: tensors without a range from training were given this one" % json.dumps(dummy)
-    return {"schema": 1, "inference_type": inference_type, "mean": graph["input"]["mean"], "std": graph["input"]["std"],
-            "input_size": graph["input_size"], "decode": graph["decode"], "usable": dummy is None, "unusable_because": reason}
+    return {
+        "schema": 1,
+        "inference_type": inference_type,
+        "mean": graph["input"]["mean"],
+        "std": graph["input"]["std"],
+        "input_size": graph["input_size"],
+        "decode": graph["decode"],
+        "usable": dummy is None,
+        "unusable_because": reason,
+    }
 
 
 if __name__ == "__main__":

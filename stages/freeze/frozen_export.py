@@ -1,4 +1,5 @@
 """The Object Detection API's own exports (version 0.0.3), in a graph of their own and with their failures explained."""
+
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,29 +19,54 @@ def check_exportable(config, params):
         raise StageError("only SSD models can be exported for TensorFlow Lite", "pipeline.config: model", "ssd", kind, "train an SSD")
     resizer = config.model.ssd.image_resizer.WhichOneof("image_resizer_oneof")
     if resizer != "fixed_shape_resizer":
-        raise StageError("a TensorFlow Lite detector needs a fixed input size", "pipeline.config: model.ssd.image_resizer",
-                         "fixed_shape_resizer", resizer, "train with a fixed_shape_resizer")
+        raise StageError(
+            "a TensorFlow Lite detector needs a fixed input size",
+            "pipeline.config: model.ssd.image_resizer",
+            "fixed_shape_resizer",
+            resizer,
+            "train with a fixed_shape_resizer",
+        )
     if config.model.ssd.image_resizer.fixed_shape_resizer.convert_to_grayscale:
-        raise StageError("grey models are not supported",
-                         "pipeline.config: model.ssd.image_resizer.fixed_shape_resizer.convert_to_grayscale", "false", "true",
-                         "train on three channels")
+        raise StageError(
+            "grey models are not supported",
+            "pipeline.config: model.ssd.image_resizer.fixed_shape_resizer.convert_to_grayscale",
+            "false",
+            "true",
+            "train on three channels",
+        )
     coder = config.model.ssd.box_coder.WhichOneof("box_coder_oneof")
     if coder != "faster_rcnn_box_coder":
-        raise StageError("the post-process decodes one box coding only", "pipeline.config: model.ssd.box_coder", "faster_rcnn_box_coder",
-                         coder, "train with a faster_rcnn_box_coder")
+        raise StageError(
+            "the post-process decodes one box coding only",
+            "pipeline.config: model.ssd.box_coder",
+            "faster_rcnn_box_coder",
+            coder,
+            "train with a faster_rcnn_box_coder",
+        )
     if params["max_classes_per_detection"] > config.model.ssd.num_classes:
         # The operator would leave the places of the missing classes unwritten.
-        raise StageError("a box cannot have more classes than the model", "freeze.max_classes_per_detection",
-                         "at most %d (model.ssd.num_classes)" % config.model.ssd.num_classes, params["max_classes_per_detection"],
-                         "lower max_classes_per_detection")
+        raise StageError(
+            "a box cannot have more classes than the model",
+            "freeze.max_classes_per_detection",
+            "at most %d (model.ssd.num_classes)" % config.model.ssd.num_classes,
+            params["max_classes_per_detection"],
+            "lower max_classes_per_detection",
+        )
 
 
 def export_tflite(config, prefix, scratch, params):
     """The GraphDef of tflite_graph.pb. params: the stage's parameters; prefix: of the checkpoint; scratch: a folder."""
     with tempfile.TemporaryDirectory(dir=str(scratch)) as folder, _explained(prefix):
         export_tflite_ssd_graph_lib.export_tflite_graph(
-            _copy(config), prefix, folder, params["postprocess"], params["max_detections"], params["max_classes_per_detection"],
-            detections_per_class=params["detections_per_class"], use_regular_nms=params["regular_nms"])
+            _copy(config),
+            prefix,
+            folder,
+            params["postprocess"],
+            params["max_detections"],
+            params["max_classes_per_detection"],
+            detections_per_class=params["detections_per_class"],
+            use_regular_nms=params["regular_nms"],
+        )
         return read_graph(Path(folder) / "tflite_graph.pb")
 
 
@@ -71,8 +97,13 @@ def open_checkpoint(prefix):
     try:
         return tf.train.load_checkpoint(prefix)
     except (tf.errors.OpError, ValueError) as error:
-        raise StageError("the checkpoint cannot be read", prefix, "a whole TensorFlow 1 checkpoint", _first_line(error),
-                         "train again, or restore its files") from None
+        raise StageError(
+            "the checkpoint cannot be read",
+            prefix,
+            "a whole TensorFlow 1 checkpoint",
+            _first_line(error),
+            "train again, or restore its files",
+        ) from None
 
 
 @contextmanager
@@ -85,8 +116,13 @@ def _explained(prefix):
             raise _restore_error(graph, prefix, error) from None
         except ValueError as error:
             # What the API says of a config that it cannot build.
-            raise StageError("the Object Detection API cannot export this model", "pipeline.config", "a model that it builds",
-                             _first_line(error), "mend the config that the checkpoint was trained with") from None
+            raise StageError(
+                "the Object Detection API cannot export this model",
+                "pipeline.config",
+                "a model that it builds",
+                _first_line(error),
+                "mend the config that the checkpoint was trained with",
+            ) from None
 
 
 def _restore_error(graph, prefix, error):
@@ -94,14 +130,29 @@ def _restore_error(graph, prefix, error):
     wanted = {variable.op.name: variable.shape.as_list() for variable in graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES)}
     missing = sorted(name for name in wanted if name not in stored)
     if missing:
-        return StageError("the checkpoint lacks variables of the model", missing[0], "%d variables" % len(wanted),
-                          "%d are missing%s" % (len(missing), _more(missing)), _missing_remedy(missing))
+        return StageError(
+            "the checkpoint lacks variables of the model",
+            missing[0],
+            "%d variables" % len(wanted),
+            "%d are missing%s" % (len(missing), _more(missing)),
+            _missing_remedy(missing),
+        )
     other = sorted(name for name in wanted if stored[name] != wanted[name])
     if other:
-        return StageError("the checkpoint is of another model", other[0], "shape %s" % wanted[other[0]], "shape %s" % stored[other[0]],
-                          "freeze with the pipeline.config that it was trained with")
-    return StageError("the checkpoint cannot be restored", prefix, "a whole TensorFlow 1 checkpoint", _first_line(error),
-                      "train again, or restore its files")
+        return StageError(
+            "the checkpoint is of another model",
+            other[0],
+            "shape %s" % wanted[other[0]],
+            "shape %s" % stored[other[0]],
+            "freeze with the pipeline.config that it was trained with",
+        )
+    return StageError(
+        "the checkpoint cannot be restored",
+        prefix,
+        "a whole TensorFlow 1 checkpoint",
+        _first_line(error),
+        "train again, or restore its files",
+    )
 
 
 def _more(names):

@@ -1,4 +1,5 @@
 """What later stages must know of a frozen graph: graph.json."""
+
 import math
 
 import numpy as np
@@ -24,8 +25,14 @@ def describe(config, params, classes, step, anchors):
     mean, std = quantized_normalization(trained_mean, trained_std)
     return {
         "schema": 1,
-        "input": {"name": INPUT, "shape": [1, *size, 3], "mean": mean, "std": std,
-                  "trained_mean": trained_mean, "trained_std": trained_std},
+        "input": {
+            "name": INPUT,
+            "shape": [1, *size, 3],
+            "mean": mean,
+            "std": std,
+            "trained_mean": trained_mean,
+            "trained_std": trained_std,
+        },
         "outputs": [POSTPROCESS + end for end in ("", ":1", ":2", ":3")] if params["postprocess"] else [BOXES, SCORES],
         "raw_outputs": {"boxes": BOXES, "scores": SCORES},
         "postprocess": params["postprocess"],
@@ -42,10 +49,19 @@ def describe(config, params, classes, step, anchors):
 def _decode_attributes(ssd, params):
     """Attributes of TFLite_Detection_PostProcess, which also say how to decode the raw outputs of a graph without it."""
     coder, nms = ssd.box_coder.faster_rcnn_box_coder, ssd.post_processing.batch_non_max_suppression
-    return {"max_detections": params["max_detections"], "max_classes_per_detection": params["max_classes_per_detection"],
-            "detections_per_class": params["detections_per_class"], "use_regular_nms": params["regular_nms"],
-            "nms_score_threshold": nms.score_threshold, "nms_iou_threshold": nms.iou_threshold, "num_classes": ssd.num_classes,
-            "y_scale": coder.y_scale, "x_scale": coder.x_scale, "h_scale": coder.height_scale, "w_scale": coder.width_scale}
+    return {
+        "max_detections": params["max_detections"],
+        "max_classes_per_detection": params["max_classes_per_detection"],
+        "detections_per_class": params["detections_per_class"],
+        "use_regular_nms": params["regular_nms"],
+        "nms_score_threshold": nms.score_threshold,
+        "nms_iou_threshold": nms.iou_threshold,
+        "num_classes": ssd.num_classes,
+        "y_scale": coder.y_scale,
+        "x_scale": coder.x_scale,
+        "h_scale": coder.height_scale,
+        "w_scale": coder.width_scale,
+    }
 
 
 def training_normalization(config, size):
@@ -60,12 +76,19 @@ def training_normalization(config, size):
         with tf.Session() as session:
             black, grey, white = (value.astype(np.float64) for value in session.run(probes))
     slope = (white - black) / 255.0
-    if not (slope > 0).all() or np.ptp(slope) > _TOLERANCE / 255 * slope.max() or np.ptp(black) > _TOLERANCE * slope.max() \
-            or np.abs(black + 100.0 * slope - grey).max() > _TOLERANCE * slope.max():
-        raise StageError("the feature extractor normalizes its input in a way that a quantized input cannot",
-                         "pipeline.config: model.ssd.feature_extractor.type: %s" % config.model.ssd.feature_extractor.type,
-                         "the same (pixel - mean) / std for each channel", "black becomes %s, white %s" % (black.tolist(), white.tolist()),
-                         "use a MobileNet or Inception feature extractor")
+    if (
+        not (slope > 0).all()
+        or np.ptp(slope) > _TOLERANCE / 255 * slope.max()
+        or np.ptp(black) > _TOLERANCE * slope.max()
+        or np.abs(black + 100.0 * slope - grey).max() > _TOLERANCE * slope.max()
+    ):
+        raise StageError(
+            "the feature extractor normalizes its input in a way that a quantized input cannot",
+            "pipeline.config: model.ssd.feature_extractor.type: %s" % config.model.ssd.feature_extractor.type,
+            "the same (pixel - mean) / std for each channel",
+            "black becomes %s, white %s" % (black.tolist(), white.tolist()),
+            "use a MobileNet or Inception feature extractor",
+        )
     return round(float(-black[0] / slope[0]), 3), round(float(1.0 / slope[0]), 3)
 
 

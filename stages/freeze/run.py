@@ -1,4 +1,5 @@
 """Export the frozen graph for TensorFlow Lite, and audit that every layer is fake-quantized."""
+
 import io
 import shutil
 
@@ -41,12 +42,21 @@ def _classes(about, count):
     """Class names, as training recorded them."""
     classes = about.get("classes")
     if not classes:
-        raise StageError("the checkpoint does not say what its classes are called", "checkpoint.json: classes", "%d names" % count, classes,
-                         "train it with this version, or add the label map's names to checkpoint.json")
+        raise StageError(
+            "the checkpoint does not say what its classes are called",
+            "checkpoint.json: classes",
+            "%d names" % count,
+            classes,
+            "train it with this version, or add the label map's names to checkpoint.json",
+        )
     if len(classes) != count:
-        raise StageError("the checkpoint's classes do not fit its config", "checkpoint.json: classes",
-                         "%d names (model.ssd.num_classes)" % count, "%d: %s" % (len(classes), ", ".join(classes[:5])),
-                         "train again with the label map of the data")
+        raise StageError(
+            "the checkpoint's classes do not fit its config",
+            "checkpoint.json: classes",
+            "%d names (model.ssd.num_classes)" % count,
+            "%d: %s" % (len(classes), ", ".join(classes[:5])),
+            "train again with the label map of the data",
+        )
     return list(classes)
 
 
@@ -54,8 +64,13 @@ def _step(prefix, about):
     """The global step stored in the checkpoint, which must be the one that checkpoint.json tells."""
     reader = open_checkpoint(prefix)
     if not reader.has_tensor("global_step"):
-        raise StageError("the checkpoint has no global step", prefix, "the variable global_step",
-                         "%d others" % len(reader.get_variable_to_shape_map()), "give a checkpoint that training wrote")
+        raise StageError(
+            "the checkpoint has no global step",
+            prefix,
+            "the variable global_step",
+            "%d others" % len(reader.get_variable_to_shape_map()),
+            "give a checkpoint that training wrote",
+        )
     step = int(reader.get_tensor("global_step"))
     if step != about["step"]:
         raise StageError("the checkpoint is of another step than it says", prefix, about["step"], step, "train again")
@@ -65,15 +80,19 @@ def _step(prefix, about):
 def _warn_of_delay(task, config, step):
     delay = config.graph_rewriter.quantization.delay
     if config.HasField("graph_rewriter") and step < delay:
-        task.warn("the checkpoint is of step %d, before quantization began (graph_rewriter.quantization.delay is %d): "
-                  "its weights were never trained for 8 bits" % (step, delay))
+        task.warn(
+            "the checkpoint is of step %d, before quantization began (graph_rewriter.quantization.delay is %d): "
+            "its weights were never trained for 8 bits" % (step, delay)
+        )
 
 
 def _audit(task, graph, quantized):
     layers = audit(GraphIndex(graph, [BOXES, SCORES]))
     if not quantized:
-        task.warn("the checkpoint was not trained for quantization (its pipeline.config has no graph_rewriter): "
-                  "only a float model can be made of it")
+        task.warn(
+            "the checkpoint was not trained for quantization (its pipeline.config has no graph_rewriter): "
+            "only a float model can be made of it"
+        )
         layers = [layer._replace(status="not quantized") for layer in layers]
     write_json(task.output / "fake_quant_audit.json", as_json(layers, quantized))
     if quantized:

@@ -1,4 +1,5 @@
 """A frozen graph as a detector: its raw outputs from TensorFlow, decoded as TFLite_Detection_PostProcess would."""
+
 from functools import lru_cache
 
 import numpy as np
@@ -58,8 +59,18 @@ def check_graph(path, graph, anchors):
     node = next((node for node in part.node if node.name == described["name"]), None)
     shape = [] if node is None else [side.size for side in node.attr["shape"].shape.dim]
     if node is None or node.op != "Placeholder" or shape != list(described["shape"]):
-        raise StageError("the frozen graph's input is not the one described", "%s: %s" % (path, described["name"]), described["shape"],
-                         "it is not used by the outputs" if node is None else "%s %s" % (node.op, shape), "freeze it again")
+        raise StageError(
+            "the frozen graph's input is not the one described",
+            "%s: %s" % (path, described["name"]),
+            described["shape"],
+            "it is not used by the outputs" if node is None else "%s %s" % (node.op, shape),
+            "freeze it again",
+        )
     if anchors.shape != (graph["anchors"], 4) or anchors.dtype != np.float32:
-        raise StageError("the anchors are not the graph's", "anchors.npy", "float32 [%d, 4]" % graph["anchors"],
-                         "%s %s" % (anchors.dtype, list(anchors.shape)), "freeze it again")
+        raise StageError(
+            "the anchors are not the graph's",
+            "anchors.npy",
+            "float32 [%d, 4]" % graph["anchors"],
+            "%s %s" % (anchors.dtype, list(anchors.shape)),
+            "freeze it again",
+        )

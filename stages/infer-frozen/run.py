@@ -1,4 +1,5 @@
 """Run the frozen graph on a split of the dataset."""
+
 import importlib_metadata
 import numpy as np
 from frozen_detector import FrozenDetector, check_graph

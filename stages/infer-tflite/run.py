@@ -1,4 +1,5 @@
 """Run the .tflite with LiteRT on a split of the dataset, in several processes."""
+
 from importlib.metadata import version
 
 import numpy as np
@@ -17,8 +18,9 @@ def main(task):
     source = task.input("model")
     lint = source.json("lint.json")
     if not lint["usable"]:
-        raise StageError("the model is marked as not for use", "lint.json", "usable: true", lint["unusable_because"],
-                         "convert without dummy_ranges")
+        raise StageError(
+            "the model is marked as not for use", "lint.json", "usable: true", lint["unusable_because"], "convert without dummy_ranges"
+        )
     dataset = load(task.input("dataset").path)
     check_classes(source.json("labels.json")["classes"], dataset.classes, "labels.json")
     path = source.path / "model.tflite"

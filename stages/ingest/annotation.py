@@ -1,4 +1,5 @@
 """What a reader of any layout makes of an annotation, before it is checked."""
+
 from pathlib import Path
 from typing import NamedTuple, Optional
 

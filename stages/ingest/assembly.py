@@ -1,4 +1,5 @@
 """From annotations to the canonical dataset: images checked, boxes judged, classes and splits settled."""
+
 import difflib
 from collections import Counter
 
@@ -44,16 +45,27 @@ def make_drafts(annotations, checked, relative, audit):
             audit.bad("annotated-twice", annotation.file, "%s is annotated by %s already" % (name, before.file), annotation.line)
             continue
         if image.converted is not None:
-            audit.doubt("image-converted", name, "the copy in the dataset was converted, %s: not all readers decode the original alike"
-                        % image.converted)
+            audit.doubt(
+                "image-converted",
+                name,
+                "the copy in the dataset was converted, %s: not all readers decode the original alike" % image.converted,
+            )
         if image.orientation not in (0, 1):
-            audit.doubt("exif-orientation", name, "the EXIF orientation is %d: viewers turn the image, training does not; "
-                        "the boxes must fit the image as it is stored" % image.orientation)
+            audit.doubt(
+                "exif-orientation",
+                name,
+                "the EXIF orientation is %d: viewers turn the image, training does not; "
+                "the boxes must fit the image as it is stored" % image.orientation,
+            )
         if annotation.size not in (None, (image.width, image.height)):
             turned = annotation.size == (image.height, image.width)
-            audit.bad("size-differs", annotation.file, "the declared size is %d × %d, but %s has %d × %d pixels%s" % (
-                *annotation.size, name, image.width, image.height, " (turned: see its EXIF orientation)" if turned else ""),
-                annotation.line)
+            audit.bad(
+                "size-differs",
+                annotation.file,
+                "the declared size is %d × %d, but %s has %d × %d pixels%s"
+                % (*annotation.size, name, image.width, image.height, " (turned: see its EXIF orientation)" if turned else ""),
+                annotation.line,
+            )
             continue
         drafts.append(Draft(annotation, image, name, _objects(annotation, image, audit)))
     return drafts
@@ -110,8 +122,11 @@ def settle_duplicates(drafts, audit):
         same = by_content[draft.checked.sha256]
         first = min(same, key=lambda item: (item.split == "train", item.split, item.name))
         if draft.split != first.split:
-            audit.bad("duplicate-across-splits", draft.name, "the same image is %s in split %s: what is trained on must not be measured on"
-                      % (first.name, first.split))
+            audit.bad(
+                "duplicate-across-splits",
+                draft.name,
+                "the same image is %s in split %s: what is trained on must not be measured on" % (first.name, first.split),
+            )
             continue
         kept.append(draft)
         earlier = next(item for item in same if item.split == draft.split)
@@ -148,11 +163,21 @@ def dataset(drafts, classes):
     images = []
     for number, draft in enumerate(drafts, 1):
         image = draft.checked
-        images.append({
-            "id": number, "file": "images/%s%s" % (image.sha256, SUFFIX[image.format]), "name": draft.name, "sha256": image.sha256,
-            "bytes": image.bytes, "format": image.format, "width": image.width, "height": image.height, "split": draft.split,
-            "annotation": draft.annotation.file,
-            "objects": [{key: item[key] for key in ("class", "bbox", *FLAGS)} for item in draft.objects]})
+        images.append(
+            {
+                "id": number,
+                "file": "images/%s%s" % (image.sha256, SUFFIX[image.format]),
+                "name": draft.name,
+                "sha256": image.sha256,
+                "bytes": image.bytes,
+                "format": image.format,
+                "width": image.width,
+                "height": image.height,
+                "split": draft.split,
+                "annotation": draft.annotation.file,
+                "objects": [{key: item[key] for key in ("class", "bbox", *FLAGS)} for item in draft.objects],
+            }
+        )
     return {"schema": 1, "classes": list(classes), "images": images}
 
 
@@ -163,8 +188,17 @@ def counts(images, classes, audit):
         chosen = [image for image in images if image["split"] == split]
         objects = [item for image in chosen for item in image["objects"]]
         per_class = Counter(item["class"] for item in objects)
-        splits[split] = {"images": len(chosen), "background": sum(not image["objects"] for image in chosen), "objects": len(objects),
-                         "classes": {name: per_class[name] for name in classes},
-                         "flags": {flag: sum(item[flag] for item in objects) for flag in FLAGS}}
-    return {"images": len(images), "objects": sum(split["objects"] for split in splits.values()), "splits": splits,
-            "classes": {name: sum(split["classes"][name] for split in splits.values()) for name in classes}, "codes": audit.counts()}
+        splits[split] = {
+            "images": len(chosen),
+            "background": sum(not image["objects"] for image in chosen),
+            "objects": len(objects),
+            "classes": {name: per_class[name] for name in classes},
+            "flags": {flag: sum(item[flag] for item in objects) for flag in FLAGS},
+        }
+    return {
+        "images": len(images),
+        "objects": sum(split["objects"] for split in splits.values()),
+        "splits": splits,
+        "classes": {name: sum(split["classes"][name] for split in splits.values()) for name in classes},
+        "codes": audit.counts(),
+    }

@@ -1,4 +1,5 @@
 """The checks that every box must pass, in pixels of the image."""
+
 import math
 import re
 
@@ -12,6 +13,7 @@ def check_box(raw, width, height, file, audit):
 
     raw: RawObject; width, height: of the image in pixels. Coordinates are edges: 0 is the image's left edge, `width` its right one.
     """
+
     def bad(code, message, clip=False):
         return audit.bad(code, file, "%s: %s" % (raw.label, message), raw.line, raw.number, clip)
 
@@ -27,8 +29,10 @@ def check_box(raw, width, height, file, audit):
         box.append(value)
     for low, high, axis in ((0, 2, "x"), (1, 3, "y")):
         if box[low] >= box[high]:
-            bad("box-inverted" if box[low] > box[high] else "box-empty",
-                "%smin %s is not less than %smax %s" % (axis, raw.corners[low], axis, raw.corners[high]))
+            bad(
+                "box-inverted" if box[low] > box[high] else "box-empty",
+                "%smin %s is not less than %smax %s" % (axis, raw.corners[low], axis, raw.corners[high]),
+            )
             return None
     return _inside(box, width, height, bad)
 

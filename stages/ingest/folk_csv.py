@@ -1,4 +1,5 @@
 """The CSV of the widespread xml_to_csv script: filename,width,height,class,xmin,ymin,xmax,ymax, a line for each box, by column name."""
+
 import csv
 import io
 import re
@@ -45,8 +46,13 @@ def _rows(path, file):
     except OSError as error:
         raise StageError("the CSV cannot be read: %s" % error.strerror, file, _FORMAT, None, "check the path and its permissions") from None
     except UnicodeDecodeError as error:
-        raise StageError("the CSV is not UTF-8", "%s:%d" % (file, error.object.count(b"\n", 0, error.start) + 1), "UTF-8 text",
-                         "the byte 0x%02x" % error.object[error.start], "save it as UTF-8") from None
+        raise StageError(
+            "the CSV is not UTF-8",
+            "%s:%d" % (file, error.object.count(b"\n", 0, error.start) + 1),
+            "UTF-8 text",
+            "the byte 0x%02x" % error.object[error.start],
+            "save it as UTF-8",
+        ) from None
     header = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)

@@ -1,4 +1,5 @@
 """Finding an annotation's image by name, and reading it whole to be sure that it can be decoded."""
+
 import hashlib
 import io
 import os
@@ -20,14 +21,33 @@ _ORIENTATION = 0x0112  # EXIF tag
 
 # First bytes (at an offset) of the types that people have.
 _MAGIC = (
-    (b"\xff\xd8\xff", 0, "JPEG"), (b"\x89PNG\r\n\x1a\n", 0, "PNG"), (b"GIF8", 0, "GIF"), (b"BM", 0, "BMP"), (b"WEBP", 8, "WebP"),
-    (b"II*\0", 0, "TIFF"), (b"MM\0*", 0, "TIFF"), (b"ftyp", 4, "HEIC or AVIF"), (b"%PDF", 0, "PDF"),
-    (b"version https://git-lfs", 0, "a Git LFS pointer (fetch the files with `git lfs pull`)"), (b"<", 0, "a text or web page"),
+    (b"\xff\xd8\xff", 0, "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", 0, "PNG"),
+    (b"GIF8", 0, "GIF"),
+    (b"BM", 0, "BMP"),
+    (b"WEBP", 8, "WebP"),
+    (b"II*\0", 0, "TIFF"),
+    (b"MM\0*", 0, "TIFF"),
+    (b"ftyp", 4, "HEIC or AVIF"),
+    (b"%PDF", 0, "PDF"),
+    (b"version https://git-lfs", 0, "a Git LFS pointer (fetch the files with `git lfs pull`)"),
+    (b"<", 0, "a text or web page"),
 )
 
 # What Pillow raises for damaged files, besides OSError.
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error, zlib.error,
-            Image.DecompressionBombError)
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
 
 
 class Checked(NamedTuple):
@@ -114,7 +134,7 @@ def _read(path):
         raise _UnusableError("image-unreadable", "the image cannot be read: %s" % error.strerror) from None
     if not data:
         raise _UnusableError("image-empty", "the image is an empty file")
-    kind = next((kind for magic, offset, kind in _MAGIC if data[offset:offset + len(magic)] == magic), "of an unknown type")
+    kind = next((kind for magic, offset, kind in _MAGIC if data[offset : offset + len(magic)] == magic), "of an unknown type")
     named = EXTENSIONS.get(os.path.splitext(path)[1].lower(), "another type")
     if kind not in SUFFIX:
         raise _UnusableError("image-type", "the file is %s, not JPEG or PNG: convert it" % kind)
@@ -133,8 +153,9 @@ def _decoded(data, kind):
                 if fault is not None:
                     raise _UnusableError("image-damaged", "the PNG is damaged: %s" % fault)
                 image.load()
-                facts = Checked(format=kind, width=image.width, height=image.height, orientation=_orientation(image),
-                                converted=_conversion(image))
+                facts = Checked(
+                    format=kind, width=image.width, height=image.height, orientation=_orientation(image), converted=_conversion(image)
+                )
                 return (data, facts) if facts.converted is None else (_as_png(image), facts._replace(format="PNG"))
     except UnidentifiedImageError:
         raise _UnusableError("image-damaged", "the image cannot be decoded: its header is damaged") from None

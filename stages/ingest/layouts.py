@@ -1,4 +1,5 @@
 """Where a split's annotations and images are: the layouts that people have, told apart by looking."""
+
 import os
 import re
 from pathlib import Path, PurePosixPath
@@ -58,13 +59,22 @@ class Places:
     def remedy(self, split, way, value):
         """The line to write in the pipeline."""
         return "in the pipeline write `%s: {params: {splits: {%s: {%s: %s}}}}`, relative to the dataset's folder" % (
-            self.stage, split, way, value)
+            self.stage,
+            split,
+            way,
+            value,
+        )
 
     def _inside(self, split, way, name):
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or not name or "\0" in name:
-            raise StageError("a split lies outside the dataset's folder", "splits.%s.%s" % (split, way), "a path inside it", name,
-                             "give `path` the folder above, or copy the split into it")
+            raise StageError(
+                "a split lies outside the dataset's folder",
+                "splits.%s.%s" % (split, way),
+                "a path inside it",
+                name,
+                "give `path` the folder above, or copy the split into it",
+            )
         return self.root / name
 
 
@@ -87,16 +97,30 @@ class SplitFinder:
 
     def _check(self, split, spec):
         if not _SPLIT_NAME.fullmatch(split):
-            raise StageError("a split's name is not usable", "splits", "letters, digits, - and _", split,
-                             "rename the split, for instance train, val or test")
+            raise StageError(
+                "a split's name is not usable",
+                "splits",
+                "letters, digits, - and _",
+                split,
+                "rename the split, for instance train, val or test",
+            )
         given = [way for way in _WAYS if way in spec]
         if len(given) != 1 and given != ["list", "annotations"]:
-            raise StageError("a split is told twice where it is" if given else "a split is not told where it is", "splits.%s" % split,
-                             "one of folder, list, csv and annotations (list and annotations may go together; images with any)",
-                             ", ".join(sorted(spec)) or "nothing", self.places.remedy(split, "folder", split))
+            raise StageError(
+                "a split is told twice where it is" if given else "a split is not told where it is",
+                "splits.%s" % split,
+                "one of folder, list, csv and annotations (list and annotations may go together; images with any)",
+                ", ".join(sorted(spec)) or "nothing",
+                self.places.remedy(split, "folder", split),
+            )
         if (self.layout == "voc" and "csv" in spec) or (self.layout == "csv" and ("list" in spec or "annotations" in spec)):
-            raise StageError("a split does not fit the layout", "splits.%s" % split, "layout: %s" % ("csv" if "csv" in spec else "voc"),
-                             "layout: %s" % self.layout, "leave `layout` out: it is found by looking")
+            raise StageError(
+                "a split does not fit the layout",
+                "splits.%s" % split,
+                "layout: %s" % ("csv" if "csv" in spec else "voc"),
+                "layout: %s" % self.layout,
+                "leave `layout` out: it is found by looking",
+            )
 
     def _from_folder(self, split, spec):
         folder = self.places.folder(split, "folder", spec["folder"])
@@ -130,8 +154,9 @@ class SplitFinder:
         except UnicodeDecodeError:
             raise StageError("the split's list is not UTF-8", path, "a line for each image", None, "save it as UTF-8") from None
         if not any(line.strip() for line in lines):
-            raise StageError("the split's list is empty", path, "a line for each image", "%d lines" % len(lines),
-                             "write the images' names into it")
+            raise StageError(
+                "the split's list is empty", path, "a line for each image", "%d lines" % len(lines), "write the images' names into it"
+            )
         return Source(split, "voc", self._listed(path, lines, folder), self._images(split, spec, folder, self.places.root), listed=True)
 
     def _listed(self, path, lines, folder):
@@ -156,9 +181,13 @@ class SplitFinder:
 
     def _csv_source(self, split, spec, tables, folder):
         if len(tables) != 1:
-            raise StageError("the split's folder holds several CSV files" if tables else "the split's folder holds no CSV", folder,
-                             "one CSV file", ", ".join(printable(path.name) for path in tables) or "none",
-                             self.places.remedy(split, "csv", "FILE"))
+            raise StageError(
+                "the split's folder holds several CSV files" if tables else "the split's folder holds no CSV",
+                folder,
+                "one CSV file",
+                ", ".join(printable(path.name) for path in tables) or "none",
+                self.places.remedy(split, "csv", "FILE"),
+            )
         images = self._images(split, spec, folder, folder)
         if "images" not in spec:
             images += _named(folder, (split,))  # the tutorials keep train_labels.csv beside the folder train
@@ -175,13 +204,21 @@ class SplitFinder:
         if below:
             names = [printable(self.places.relative(entry)) for entry, _ in below]
             lines = ", ".join("%s: {folder: %s}" % (Path(name).name, name) for name in names)
-            raise StageError("the annotations are in sub-folders", folder, "XML files, or `splits` that name the sub-folders",
-                             ", ".join("%d in %s" % (number, name) for name, (_, number) in zip(names, below, strict=True)),
-                             "in the pipeline write `%s: {params: {splits: {%s}}}`" % (self.places.stage, lines))
+            raise StageError(
+                "the annotations are in sub-folders",
+                folder,
+                "XML files, or `splits` that name the sub-folders",
+                ", ".join("%d in %s" % (number, name) for name, (_, number) in zip(names, below, strict=True)),
+                "in the pipeline write `%s: {params: {splits: {%s}}}`" % (self.places.stage, lines),
+            )
         found = sorted({printable(entry.suffix.lower() or entry.name) for entry in folder.iterdir() if entry.is_file()})
-        raise StageError("there are no annotations", folder, "Pascal VOC XML files (LabelImg's), or one CSV of xml_to_csv",
-                         "files of the types %s" % ", ".join(found[:_SHOWN]) if found else "no files",
-                         self.places.remedy(split, "folder", "NAME"))
+        raise StageError(
+            "there are no annotations",
+            folder,
+            "Pascal VOC XML files (LabelImg's), or one CSV of xml_to_csv",
+            "files of the types %s" % ", ".join(found[:_SHOWN]) if found else "no files",
+            self.places.remedy(split, "folder", "NAME"),
+        )
 
 
 def read_sources(places, sources, audit):
@@ -221,8 +258,9 @@ def _named(folder, names):
 
 def _files(folder, suffix):
     """The files of a folder with that suffix in any case, hidden ones left out, sorted."""
-    return sorted(entry for entry in folder.iterdir()
-                  if entry.name.lower().endswith(suffix) and not entry.name.startswith(".") and entry.is_file())
+    return sorted(
+        entry for entry in folder.iterdir() if entry.name.lower().endswith(suffix) and not entry.name.startswith(".") and entry.is_file()
+    )
 
 
 def _below(folder):

@@ -2,6 +2,7 @@
 
 Structure: https://www.w3.org/TR/png-3/.
 """
+
 import struct
 import zlib
 
@@ -16,7 +17,7 @@ def png_fault(data):
     place, header, pixels = _SIGNATURE, None, []
     while place + 12 <= len(data):
         length = struct.unpack_from(">I", data, place)[0]
-        kind, body = data[place + 4:place + 8], data[place + 8:place + 8 + length]
+        kind, body = data[place + 4 : place + 8], data[place + 8 : place + 8 + length]
         if place + 12 + length > len(data):
             break
         if zlib.crc32(kind + body) != struct.unpack_from(">I", data, place + 8 + length)[0]:

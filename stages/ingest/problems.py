@@ -1,4 +1,5 @@
 """What is wrong with the user's data: collected, judged by the policy, counted."""
+
 from collections import Counter
 
 from _runtime import StageError
@@ -35,8 +36,17 @@ class Audit:
 
     def _add(self, severity, code, file, line, number, message, action):
         # A file name that is not UTF-8 is shown with escapes.
-        self.problems.append({"severity": severity, "code": code, "file": printable(file), "line": line, "object": number,
-                              "message": printable(message), "action": action})
+        self.problems.append(
+            {
+                "severity": severity,
+                "code": code,
+                "file": printable(file),
+                "line": line,
+                "object": number,
+                "message": printable(message),
+                "action": action,
+            }
+        )
 
     def counts(self):
         """Number of problems of each code."""
@@ -58,9 +68,18 @@ class Audit:
         lines = [as_text(problem) for problem in refused[:SHOWN]]
         if len(refused) > SHOWN:
             lines.append("… and %d more, all in the stage's log" % (len(refused) - SHOWN))
-        raise StageError("the dataset has %d %s: %s" % (len(refused), "problem" if len(refused) == 1 else "problems",
-                                                        ", ".join("%d %s" % (number, code) for code, number in sorted(counts.items()))),
-                         place(refused[0]), "a dataset without errors", "\n".join(lines), _remedy(self.policy, counts, stage))
+        raise StageError(
+            "the dataset has %d %s: %s"
+            % (
+                len(refused),
+                "problem" if len(refused) == 1 else "problems",
+                ", ".join("%d %s" % (number, code) for code, number in sorted(counts.items())),
+            ),
+            place(refused[0]),
+            "a dataset without errors",
+            "\n".join(lines),
+            _remedy(self.policy, counts, stage),
+        )
 
 
 def place(problem):
@@ -96,6 +115,8 @@ _ALWAYS = {"xml-entity", "filename-outside", "class-unseen", "split-empty"}
 def _remedy(policy, counts, stage):
     parts = ["%s: %s" % (code, _OWN_REMEDY[code]) for code in sorted(counts) if code in _OWN_REMEDY]
     if policy == "refuse" and set(counts) - _ALWAYS:
-        parts.append("correct the files, or leave out what is bad: in the pipeline write `%s: {params: {on_error: drop}}` "
-                     "(clip cuts boxes at the image's edge instead)" % stage)
+        parts.append(
+            "correct the files, or leave out what is bad: in the pipeline write `%s: {params: {on_error: drop}}` "
+            "(clip cuts boxes at the image's edge instead)" % stage
+        )
     return "; ".join(parts)

@@ -1,4 +1,5 @@
 """Read annotations of any layout into the canonical dataset, with an audit of everything wrong in them."""
+
 from pathlib import Path
 
 import assembly
@@ -32,9 +33,13 @@ def main(task):
     _report(task, audit)
     audit.raise_if_refused(task.name)
     if not any(draft.objects for draft in drafts):
-        raise StageError("the dataset has no objects", places.root, "at least one labelled box",
-                         "%d annotations, none with a box" % len(annotations),
-                         "label some images, or see in the stage's log what was dropped")
+        raise StageError(
+            "the dataset has no objects",
+            places.root,
+            "at least one labelled box",
+            "%d annotations, none with a box" % len(annotations),
+            "label some images, or see in the stage's log what was dropped",
+        )
     _write(task, assembly.dataset(drafts, classes), classes, audit)
 
 
@@ -42,12 +47,22 @@ def _check_params(task):
     params = task.params
     if (task.input("images") is None) == (params["path"] is None):
         number, found = ("twice", "both") if params["path"] else ("nowhere", "neither")
-        raise StageError("where the images are is told %s" % number, "params.path, inputs.images", "one of them", found,
-                         "in the pipeline write `%s: {params: {path: FOLDER}}`" % task.name)
+        raise StageError(
+            "where the images are is told %s" % number,
+            "params.path, inputs.images",
+            "one of them",
+            found,
+            "in the pipeline write `%s: {params: {path: FOLDER}}`" % task.name,
+        )
     splits = params["splits"] or {"train": {}}
     if params["val_fraction"] > 0 and ("val" in splits or "train" not in splits):
-        raise StageError("val_fraction needs a train split and no val split", "params.val_fraction", "the splits train, and others but val",
-                         ", ".join(sorted(splits)), "take out val_fraction, or the split val")
+        raise StageError(
+            "val_fraction needs a train split and no val split",
+            "params.val_fraction",
+            "the splits train, and others but val",
+            ", ".join(sorted(splits)),
+            "take out val_fraction, or the split val",
+        )
 
 
 def _root(task):
@@ -66,8 +81,9 @@ def _given_classes(params):
     try:
         named = parse_label_map(path.read_text(encoding="utf-8-sig"), path)
     except OSError as error:
-        raise StageError("the label map cannot be read: %s" % error.strerror, path, "a label map file", None,
-                         "correct `label_map` in the pipeline") from None
+        raise StageError(
+            "the label map cannot be read: %s" % error.strerror, path, "a label map file", None, "correct `label_map` in the pipeline"
+        ) from None
     except UnicodeDecodeError:
         raise StageError("the label map is not UTF-8", path, "UTF-8 text", None, "save it as UTF-8") from None
     if params["classes"] and params["classes"] != named:
@@ -97,8 +113,10 @@ def _write(task, value, classes, audit):
     for split, numbers in counts["splits"].items():
         told = ["%s %d" % item for item in numbers["classes"].items()]
         told += ["%d %s" % (number, flag) for flag, number in numbers["flags"].items() if number]
-        task.say("%s: %d images (%d without objects), %d objects: %s" % (
-            split, numbers["images"], numbers["background"], numbers["objects"], ", ".join(told)))
+        task.say(
+            "%s: %d images (%d without objects), %d objects: %s"
+            % (split, numbers["images"], numbers["background"], numbers["objects"], ", ".join(told))
+        )
     task.metrics.update(images=counts["images"], objects=counts["objects"], problems=len(audit.problems))
     task.tools.update(lxml=lxml.etree.__version__, pillow=PIL.__version__)
 

@@ -1,4 +1,5 @@
 """Choosing validation images by content, so that a dataset that grows keeps its choice."""
+
 import hashlib
 from collections import Counter
 

@@ -2,6 +2,7 @@
 
 Tags: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/devkit_doc.html. The absolute <path> of LabelImg is ignored.
 """
+
 import os
 import re
 
@@ -49,8 +50,15 @@ def _parse(path, file, audit):
     if found >= 0:
         audit.refuse("xml-entity", file, "the file declares an XML entity", plain.count(b"\n", 0, found) + 1)
         return None
-    parser = etree.XMLParser(resolve_entities=False, load_dtd=False, dtd_validation=False, no_network=True, huge_tree=False,
-                             remove_comments=True, remove_pis=True)
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        load_dtd=False,
+        dtd_validation=False,
+        no_network=True,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
@@ -112,8 +120,13 @@ def _object(element, number, file, audit):
         return None
     box = element.find("bndbox")
     if box is None:
-        audit.bad("box-missing", file, "%s has no <bndbox>, only %s" % (label, ", ".join("<%s>" % child.tag for child in element)),
-                  element.sourceline, number)
+        audit.bad(
+            "box-missing",
+            file,
+            "%s has no <bndbox>, only %s" % (label, ", ".join("<%s>" % child.tag for child in element)),
+            element.sourceline,
+            number,
+        )
         return None
     flags = {"group_of": False, "crowd": False}
     for flag in ("difficult", "truncated"):

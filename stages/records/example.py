@@ -2,6 +2,7 @@
 
 Keys: object_detection/data_decoders/tf_example_decoder.py in the wheel tf-object-detection 0.0.3.
 """
+
 import hashlib
 
 from _detection.tfrecord import example_bytes, frame

@@ -1,4 +1,5 @@
 """Write the dataset as TFRecord shards, byte for byte the same each time."""
+
 import hashlib
 import shutil
 from collections import Counter
@@ -28,8 +29,12 @@ def main(task):
             done += count
             task.progress(done, len(data.images()), "image")
         per_class = Counter(item["class"] for image in images for item in image["objects"])
-        splits[split] = {"images": len(images), "objects": sum(per_class.values()),
-                         "per_class": {name: per_class[name] for name in data.classes}, "shards": shards}
+        splits[split] = {
+            "images": len(images),
+            "objects": sum(per_class.values()),
+            "per_class": {name: per_class[name] for name in data.classes},
+            "shards": shards,
+        }
     write_json(task.output / "records.json", {"schema": 1, "classes": data.classes, "splits": splits})
     shutil.copyfile(str(source / "label_map.pbtxt"), str(task.output / "label_map.pbtxt"))
     task.metrics.update(images=done, bytes=sum(shard["bytes"] for split in splits.values() for shard in split["shards"]))
@@ -47,8 +52,9 @@ def shard_sizes(split, records, shards):
     None is empty: fewer records make fewer shards.
     """
     shards = min(shards, records)
-    return [("%s.record-%05d-of-%05d" % (split, number, shards), records // shards + (number < records % shards))
-            for number in range(shards)]
+    return [
+        ("%s.record-%05d-of-%05d" % (split, number, shards), records // shards + (number < records % shards)) for number in range(shards)
+    ]
 
 
 def write_shard(path, records, count):

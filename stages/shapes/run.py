@@ -1,4 +1,5 @@
 """Write a generated dataset in the layout of LabelImg: SPLIT/NAME.jpg with SPLIT/NAME.xml beside it."""
+
 import io
 from xml.sax.saxutils import escape
 

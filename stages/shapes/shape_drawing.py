@@ -2,6 +2,7 @@
 
 Everything is drawn from integers of a seeded generator, so that a picture is the same on every machine.
 """
+
 import math
 from typing import NamedTuple
 
@@ -72,8 +73,10 @@ def _place(label, size, taken, rng):
 def _corners(label, radius, turn):
     """Points around (0, 0). The area of the three shapes is about the same for the same radius."""
     sides, reach = {"circle": (72, 1.0), "square": (4, 1.2), "triangle": (3, 1.35)}[label]
-    return [(radius * reach * math.cos(turn + 2 * math.pi * side / sides), radius * reach * math.sin(turn + 2 * math.pi * side / sides))
-            for side in range(sides)]
+    return [
+        (radius * reach * math.cos(turn + 2 * math.pi * side / sides), radius * reach * math.sin(turn + 2 * math.pi * side / sides))
+        for side in range(sides)
+    ]
 
 
 def _box(points):

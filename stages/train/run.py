@@ -79,7 +79,7 @@ def warm_start(task, graph):
 
 
 def export(task, plan, folder, history, config):
-    """Write the output: the chosen checkpoint, the config as it was configured, checkpoint.json, and as evidence history.json and events."""
+    """Write the chosen checkpoint, the config as it was configured, checkpoint.json, and as evidence history.json and events."""
     best = history.best(plan.delay) if task.params["export"] == "best" else None
     if best and not folder.whole(best["step"]):
         task.warn("the best checkpoint, of step %d, is damaged: the last one is exported" % best["step"])

@@ -2,16 +2,23 @@
 
 import math
 import time
-from collections import namedtuple
+from typing import NamedTuple, Optional
 
 import tensorflow as tf
 from training_progress import History, Speed
 
 from _runtime import Interrupted, StageError
 
-# checkpoint_every, evaluate_every: steps (0: no evaluation before the end). keep: newest checkpoints kept.
-# delay: step at which quantization begins; None without quantization.
-Plan = namedtuple("Plan", "num_steps delay checkpoint_every evaluate_every keep deterministic")
+
+class Plan(NamedTuple):
+    """How to train. Steps: `evaluate_every` 0 evaluates only at the end, `delay` None never quantizes; `keep` newest checkpoints stay."""
+
+    num_steps: int
+    delay: Optional[int]
+    checkpoint_every: int
+    evaluate_every: int
+    keep: int
+    deterministic: bool
 
 
 def next_stop(step, plan):

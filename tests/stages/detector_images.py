@@ -1,9 +1,11 @@
 """A small dataset artifact with pictures, for the inference stages' tests. Python 3.7 and 3.11."""
+
 import hashlib
 import json
 
 import numpy as np
 from PIL import Image
+
 from stage_helpers import artifact
 
 
@@ -28,7 +30,17 @@ def write_dataset(folder, classes, count=6, split="val"):
         width, height = size(number)
         name, options = (f"{number}.jpg", {"quality": 92}) if number % 2 else (f"{number}.png", {})
         Image.fromarray(picture(number, width, height)).save(str(folder / "images" / name), **options)
-        images.append({"id": number, "file": "images/" + name, "name": name, "width": width, "height": height, "split": split,
-                       "objects": [], "sha256": hashlib.sha256((folder / "images" / name).read_bytes()).hexdigest()})
+        images.append(
+            {
+                "id": number,
+                "file": "images/" + name,
+                "name": name,
+                "width": width,
+                "height": height,
+                "split": split,
+                "objects": [],
+                "sha256": hashlib.sha256((folder / "images" / name).read_bytes()).hexdigest(),
+            }
+        )
     (folder / "dataset.json").write_text(json.dumps({"schema": 1, "classes": classes, "images": images}), encoding="utf-8")
     return artifact("ingest", "dataset", folder)

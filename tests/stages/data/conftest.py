@@ -1,4 +1,5 @@
 """Fixtures of the data image's tests; helpers are in voc_files.py."""
+
 import os
 
 import hypothesis
@@ -13,10 +14,12 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "edgemill"
 @pytest.fixture
 def shared_data():
     """shared_data(NAME): the folder NAME of the shared data; without it the test is skipped, and under CI fails."""
+
     def find(name):
         folder = voc_files.shared_data(name)
         if folder is None:
             reason = "needs the shared data %s (in ../shared/data, or $EDGEMILL_SHARED/data)" % name
             (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
         return folder
+
     return find

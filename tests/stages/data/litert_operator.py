@@ -11,9 +11,19 @@ RAW_OUTPUTS = ["raw_outputs/box_encodings", "raw_outputs/class_predictions"]
 FLOAT, UINT8, INT32 = schema.TensorType.FLOAT32, schema.TensorType.UINT8, schema.TensorType.INT32
 SIDE, CELL, CLASSES = 24, 4, 3  # of the small detector: pixels, pixels an anchor, classes
 
-ATTRIBUTES = {"max_detections": 10, "max_classes_per_detection": 1, "detections_per_class": 5, "use_regular_nms": False,
-              "nms_score_threshold": 0.25, "nms_iou_threshold": 0.5, "num_classes": CLASSES, "y_scale": 10.0, "x_scale": 10.0,
-              "h_scale": 5.0, "w_scale": 5.0}
+ATTRIBUTES = {
+    "max_detections": 10,
+    "max_classes_per_detection": 1,
+    "detections_per_class": 5,
+    "use_regular_nms": False,
+    "nms_score_threshold": 0.25,
+    "nms_iou_threshold": 0.5,
+    "num_classes": CLASSES,
+    "y_scale": 10.0,
+    "x_scale": 10.0,
+    "h_scale": 5.0,
+    "w_scale": 5.0,
+}
 
 
 def options(attributes):
@@ -133,8 +143,10 @@ def _head(model, random, image, name, depth, quantized, cells, output):
     settings.padding, settings.strideW, settings.strideH = schema.Padding.VALID, CELL, CELL
     if quantized:
         scale = 2 * float(abs(weights).max()) / 254
-        sources = [model.tensor(f"{name}/weights", weights.shape, UINT8, (np.rint(weights / scale) + 127).astype(np.uint8), scale, 127),
-                   model.tensor(f"{name}/bias", bias.shape, INT32, np.rint(bias / scale * 128).astype(np.int32), scale / 128, 0)]
+        sources = [
+            model.tensor(f"{name}/weights", weights.shape, UINT8, (np.rint(weights / scale) + 127).astype(np.uint8), scale, 127),
+            model.tensor(f"{name}/bias", bias.shape, INT32, np.rint(bias / scale * 128).astype(np.int32), scale / 128, 0),
+        ]
     else:
         sources = [model.tensor(f"{name}/weights", weights.shape, FLOAT, weights), model.tensor(f"{name}/bias", bias.shape, FLOAT, bias)]
     kind, span = (UINT8, (0.05, 128)) if quantized else (FLOAT, ())

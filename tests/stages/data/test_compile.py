@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from stage_helpers import artifact, load, shared
 
 output_of = load("compile", "compiler_output")

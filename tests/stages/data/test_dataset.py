@@ -1,4 +1,5 @@
 """Reading dataset.json: what inference, evaluation and the report see."""
+
 import json
 
 import pytest
@@ -36,11 +37,13 @@ def test_ground_truth_as_coco(folder):
     truth = dataset.coco()
     assert truth["categories"] == [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
     assert [(image["id"], image["width"], image["height"], image["file_name"]) for image in truth["images"]] == [
-        (image["id"], 64, 48, image["file"]) for image in dataset.images()]
+        (image["id"], 64, 48, image["file"]) for image in dataset.images()
+    ]
     assert truth["annotations"] == [
         {"id": 1, "image_id": 1, "category_id": 2, "bbox": [1, 2, 10, 20], "area": 200, "iscrowd": 0, "difficult": 0},
         {"id": 2, "image_id": 1, "category_id": 1, "bbox": [0, 0, 64, 48], "area": 3072, "iscrowd": 0, "difficult": 0},
-        {"id": 3, "image_id": 2, "category_id": 1, "bbox": [2.5, 3, 1.5, 2], "area": 3, "iscrowd": 0, "difficult": 1}]
+        {"id": 3, "image_id": 2, "category_id": 1, "bbox": [2.5, 3, 1.5, 2], "area": 3, "iscrowd": 0, "difficult": 1},
+    ]
     assert [image["id"] for image in dataset.coco("val")["images"]] == [2, 3]
     assert [annotation["id"] for annotation in dataset.coco("val")["annotations"]] == [1]
 
@@ -55,6 +58,7 @@ def test_crowds_and_groups_are_crowds_to_coco(folder, flag):
 
 def test_pycocotools_takes_it(folder, capsys):
     from pycocotools.coco import COCO
+
     coco = COCO()
     coco.dataset = datasets.load(folder).coco()
     coco.createIndex()
@@ -62,9 +66,16 @@ def test_pycocotools_takes_it(folder, capsys):
     capsys.readouterr()
 
 
-@pytest.mark.parametrize(("content", "what"),
-                         [(None, "cannot be read"), ("{", "cannot be read"), ("[]", "another schema"), ('{"schema": 2}', "another schema"),
-                                           ('{"schema": 1, "classes": []}', "another schema")])
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (None, "cannot be read"),
+        ("{", "cannot be read"),
+        ("[]", "another schema"),
+        ('{"schema": 2}', "another schema"),
+        ('{"schema": 1, "classes": []}', "another schema"),
+    ],
+)
 def test_what_is_no_dataset(tmp_path, content, what):
     if content is not None:
         (tmp_path / "dataset.json").write_text(content)

@@ -13,9 +13,10 @@ from _detection.resize import model_input, normalize
 from _tflite.lint import describe
 from _tflite.model import read_model
 from PIL import Image
-from stage_helpers import load, shared
 from synthetic import write
 from whole_run import DECODE, read, whole_run
+
+from stage_helpers import load, shared
 
 CLASSES = ["circle", "square"]
 

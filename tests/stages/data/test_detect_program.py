@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from _detection import postprocess, resize
+
 from stage_helpers import STAGES, load
 
 program = load("package", "detect_program")

@@ -10,8 +10,9 @@ import pytest
 from _detection.dataset import Dataset
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from stage_helpers import load
 from synthetic import dataset, detections, found, image, obj, write
+
+from stage_helpers import load
 
 metrics_of = load("evaluate", "box_metrics")
 CLASSES = ["circle", "square"]

@@ -4,7 +4,6 @@ import json
 import shutil
 import struct
 
-import detector_images
 import numpy as np
 import pytest
 from _detection.inference import coco_results
@@ -14,6 +13,8 @@ from _tflite.lint import Expected, describe, lint
 from _tflite.model import read_model
 from ai_edge_litert import schema_py_generated as litert
 from litert_operator import ATTRIBUTES, FLOAT, OUTPUTS, RAW_OUTPUTS, SIDE, grid_anchors, run_model, small_detector
+
+import detector_images
 from stage_helpers import artifact, load
 
 CLASSES = ["circle", "square", "triangle"]
@@ -28,8 +29,17 @@ def write_model(folder, content, **changes):
     """A tflite artifact as the stage convert writes it; changes: to lint.json."""
     folder.mkdir()
     (folder / "model.tflite").write_bytes(content)
-    report = dict(describe(read_model(content)), schema=1, inference_type="uint8", mean=128, std=128.0, input_size=[SIDE, SIDE],
-                  decode=ATTRIBUTES, usable=True, unusable_because=None)
+    report = dict(
+        describe(read_model(content)),
+        schema=1,
+        inference_type="uint8",
+        mean=128,
+        std=128.0,
+        input_size=[SIDE, SIDE],
+        decode=ATTRIBUTES,
+        usable=True,
+        unusable_because=None,
+    )
     (folder / "lint.json").write_text(json.dumps(dict(report, **changes)))
     (folder / "labels.json").write_text(json.dumps({"schema": 1, "classes": CLASSES}))
     np.save(folder / "anchors.npy", grid_anchors())
@@ -39,11 +49,13 @@ def write_model(folder, content, **changes):
 @pytest.fixture
 def infer(run_stage, tmp_path, dataset):
     """infer(bytes of a model, …): the stage's outcome."""
+
     def call(content, data=dataset, split="val", cpus=1, kernels="fast", **changes):
         folder = tmp_path / "model"
         shutil.rmtree(folder, ignore_errors=True)
         model = artifact("convert", "tflite", write_model(folder, content, **changes))
         return run_stage("infer-tflite", {"split": split, "kernels": kernels}, {"model": model, "dataset": data}, cpus=cpus)
+
     return call
 
 
@@ -76,8 +88,9 @@ def test_without_the_operator_the_raw_outputs_are_decoded_in_the_same_way(infer,
     done = infer(content)
     assert done.code == 0, done.log
     boxes, scores = run_model(content, pixels_of(dataset, 4))
-    real = postprocess(np.float32(0.05) * (boxes[0].astype(np.float32) - 128), scores[0].astype(np.float32) / 256, grid_anchors(),
-                       Attributes(**ATTRIBUTES))
+    real = postprocess(
+        np.float32(0.05) * (boxes[0].astype(np.float32) - 128), scores[0].astype(np.float32) / 256, grid_anchors(), Attributes(**ATTRIBUTES)
+    )
     assert rows_of(done, 4) == coco_results(image(4), real)
 
 
@@ -106,7 +119,7 @@ def test_several_classes_of_a_box_are_all_kept(infer, dataset):
     done = infer(content, decode=how)
     _boxes, _classes, scores, count = run_model(content, pixels_of(dataset, 1))
     assert len(rows_of(done, 1)) == 2 * int(count[0]) > 2
-    assert [row["score"] for row in rows_of(done, 1)] == pytest.approx(scores[0, :2 * int(count[0])].tolist())
+    assert [row["score"] for row in rows_of(done, 1)] == pytest.approx(scores[0, : 2 * int(count[0])].tolist())
 
 
 def test_the_result_does_not_depend_on_the_number_of_processes(infer):
@@ -163,15 +176,23 @@ def unloadable():
     return model.bytes()
 
 
-@pytest.mark.parametrize(("content", "changes", "says", "found"), [
-    (swapped, {}, "outputs are not a detector's, or in another order", ", ".join(OUTPUTS[place] for place in (0, 2, 1, 3))),
-    (without_an_output, {}, "outputs are not a detector's", RAW_OUTPUTS[0]),
-    (swapped_raw, {}, "outputs are not a detector's", ", ".join(RAW_OUTPUTS[::-1])),
-    (lambda: small_detector().bytes(), {"inference_type": "float"}, "input is not the one described", "uint8 [1, 24, 24, 3]"),
-    (lambda: small_detector().bytes(), {"input_size": [30, 24]}, "input is not the one described", "uint8 [1, 24, 24, 3]"),
-    (lambda: small_detector().bytes(), {"usable": False, "unusable_because": "it has dummy ranges"}, "not for use", "it has dummy ranges"),
-    (unloadable, {}, "LiteRT cannot load the model", None),
-])
+@pytest.mark.parametrize(
+    ("content", "changes", "says", "found"),
+    [
+        (swapped, {}, "outputs are not a detector's, or in another order", ", ".join(OUTPUTS[place] for place in (0, 2, 1, 3))),
+        (without_an_output, {}, "outputs are not a detector's", RAW_OUTPUTS[0]),
+        (swapped_raw, {}, "outputs are not a detector's", ", ".join(RAW_OUTPUTS[::-1])),
+        (lambda: small_detector().bytes(), {"inference_type": "float"}, "input is not the one described", "uint8 [1, 24, 24, 3]"),
+        (lambda: small_detector().bytes(), {"input_size": [30, 24]}, "input is not the one described", "uint8 [1, 24, 24, 3]"),
+        (
+            lambda: small_detector().bytes(),
+            {"usable": False, "unusable_because": "it has dummy ranges"},
+            "not for use",
+            "it has dummy ranges",
+        ),
+        (unloadable, {}, "LiteRT cannot load the model", None),
+    ],
+)
 def test_a_model_that_is_not_what_it_says_is_refused(infer, content, changes, says, found):
     done = infer(content(), **changes)
     assert done.code == 1

@@ -1,4 +1,5 @@
 """What ingest refuses, drops or clips: each rule by its code, with the file and line that it names."""
+
 import json
 
 import pytest
@@ -28,8 +29,16 @@ CASES = {
     "cut annotation": (voc("bad.jpg")[:-30], True, "xml-broken", 6, None, "not well-formed", "dropped", "dropped"),
     "another XML": ("<html>\n</html>", True, "xml-not-voc", 1, None, "<html>, where <annotation>", "dropped", "dropped"),
     "entity bomb": (ENTITY_BOMB, True, "xml-entity", 3, None, "entity", "refused", "refused"),
-    "entity bomb in UTF-16": (ENTITY_BOMB.replace('<?xml version="1.0"?>', "").encode("utf-16"), True, "xml-entity", 3, None, "entity",
-                              "refused", "refused"),
+    "entity bomb in UTF-16": (
+        ENTITY_BOMB.replace('<?xml version="1.0"?>', "").encode("utf-16"),
+        True,
+        "xml-entity",
+        3,
+        None,
+        "entity",
+        "refused",
+        "refused",
+    ),
     "external entity": (EXTERNAL_ENTITY, True, "xml-entity", 1, None, "entity", "refused", "refused"),
     "entity of an external definition": (UNDECLARED_ENTITY, True, "xml-entity", 2, None, "entity", "refused", "refused"),
     "name leads up": (voc("../bad.jpg"), True, "filename-outside", 2, None, "leads out", "refused", "refused"),
@@ -40,14 +49,46 @@ CASES = {
     "image missing": (voc("bad.jpg"), None, "image-missing", 2, None, "no image bad.jpg", "dropped", "dropped"),
     "image empty": (voc("bad.jpg"), b"", "image-empty", None, None, "empty file", "dropped", "dropped"),
     "image cut": (voc("bad.jpg"), image_bytes(9)[:-400], "image-damaged", None, None, "truncated", "dropped", "dropped"),
-    "image of another type": (voc("bad.jpg"), image_bytes(9, kind="PNG"), "image-type", None, None, "is PNG, but its name says JPEG",
-                              "dropped", "dropped"),
-    "image of a type that training cannot read": (voc("bad.jpg"), image_bytes(9, kind="WEBP"), "image-type", None, None, "WebP, not JPEG",
-                                                  "dropped", "dropped"),
-    "a Git LFS pointer": (voc("bad.jpg"), b"version https://git-lfs.github.com/spec/v1\n", "image-type", None, None, "git lfs pull",
-                          "dropped", "dropped"),
-    "declared size": (voc("bad.jpg", size=(640, 480)), True, "size-differs", 2, None, "640 × 480, but bad.jpg has 64 × 48", "dropped",
-                      "dropped"),
+    "image of another type": (
+        voc("bad.jpg"),
+        image_bytes(9, kind="PNG"),
+        "image-type",
+        None,
+        None,
+        "is PNG, but its name says JPEG",
+        "dropped",
+        "dropped",
+    ),
+    "image of a type that training cannot read": (
+        voc("bad.jpg"),
+        image_bytes(9, kind="WEBP"),
+        "image-type",
+        None,
+        None,
+        "WebP, not JPEG",
+        "dropped",
+        "dropped",
+    ),
+    "a Git LFS pointer": (
+        voc("bad.jpg"),
+        b"version https://git-lfs.github.com/spec/v1\n",
+        "image-type",
+        None,
+        None,
+        "git lfs pull",
+        "dropped",
+        "dropped",
+    ),
+    "declared size": (
+        voc("bad.jpg", size=(640, 480)),
+        True,
+        "size-differs",
+        2,
+        None,
+        "640 × 480, but bad.jpg has 64 × 48",
+        "dropped",
+        "dropped",
+    ),
     "declared size turned": (voc("bad.jpg", size=(HEIGHT, WIDTH)), True, "size-differs", 2, None, "EXIF", "dropped", "dropped"),
     "label empty": (voc("bad.jpg", [("", 1, 1, 9, 9)]), True, "label-empty", 4, 1, "no <name>", "dropped", "dropped"),
     "no box": (voc("bad.jpg").replace("bndbox", "polygon"), True, "box-missing", 4, 1, "only <name>, <polygon>", "dropped", "dropped"),
@@ -65,8 +106,16 @@ CASES = {
     "reaches outside": (boxed(1, 1, WIDTH + 1, 9), True, "box-outside", 6, 1, "reaches outside the image of 64 × 48", "dropped", "clipped"),
     "negative": (boxed(-1, 1, 9, 9), True, "box-outside", 6, 1, "reaches outside", "dropped", "clipped"),
     "wholly outside": (boxed(WIDTH, 1, WIDTH + 9, 9), True, "box-outside", 6, 1, "lies outside", "dropped", "dropped"),
-    "label unknown": (voc("bad.jpg", [("Kat", 1, 1, 9, 9)]), True, "label-unknown", 6, 1, "Kat is not a class; the nearest one is cat",
-                      "dropped", "dropped"),
+    "label unknown": (
+        voc("bad.jpg", [("Kat", 1, 1, 9, 9)]),
+        True,
+        "label-unknown",
+        6,
+        1,
+        "Kat is not a class; the nearest one is cat",
+        "dropped",
+        "dropped",
+    ),
 }
 
 
@@ -115,7 +164,8 @@ def test_drops_or_clips(tmp_path, root, case, policy):
     task = ingest(tmp_path / "out", root, classes=["cat", "dog"], on_error=policy)
     problems = [problem for problem in task_json(task, "audit.json")["problems"] if problem["severity"] == "error"]
     assert [(problem["code"], problem["line"], problem["object"], problem["action"]) for problem in problems] == [
-        (code, line, number, action)]
+        (code, line, number, action)
+    ]
     images = {image["name"]: image for image in task_json(task, "dataset.json")["images"]}
     if number is None:
         assert set(images) == {"good1.jpg", "good2.jpg"}  # the image goes with its annotation
@@ -134,9 +184,15 @@ def task_json(task, name):
     return json.loads((task.output / name).read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize(("corners", "clipped"),
-                         [((-5, -5, 9, 9), [0, 0, 9, 9]), ((50, 40, 99, 99), [50, 40, 64, 48]), ((-1e9, 3, 1e9, 5), [0, 3, 64, 5]),
-                                              (("63.5", 0, "64.5", 48), [63.5, 0, 64, 48])])
+@pytest.mark.parametrize(
+    ("corners", "clipped"),
+    [
+        ((-5, -5, 9, 9), [0, 0, 9, 9]),
+        ((50, 40, 99, 99), [50, 40, 64, 48]),
+        ((-1e9, 3, 1e9, 5), [0, 3, 64, 5]),
+        (("63.5", 0, "64.5", 48), [63.5, 0, 64, 48]),
+    ],
+)
 def test_clips_at_the_edges(tmp_path, root, corners, clipped):
     (root / "bad.xml").write_text(boxed(*corners))
     (root / "bad.jpg").write_bytes(image_bytes(9))
@@ -196,7 +252,8 @@ def test_a_class_without_test_examples_is_a_warning(tmp_path):
     write_pair(root / "test", "b")
     task = ingest(tmp_path / "out", root, splits={"train": {"folder": "train"}, "test": {"folder": "test"}})
     assert [(problem["code"], problem["severity"], problem["file"]) for problem in task_json(task, "audit.json")["problems"]] == [
-        ("class-unmeasured", "warning", "test")]
+        ("class-unmeasured", "warning", "test")
+    ]
 
 
 @pytest.mark.parametrize("policy", ["drop", "clip"])
@@ -217,6 +274,7 @@ def test_images_without_any_object(tmp_path):
 
 def test_a_file_name_that_is_not_utf8(tmp_path, root):
     import os
+
     folder = os.fsencode(str(root))
     with open(os.path.join(folder, b"caf\xe9.jpg"), "wb") as stream:
         stream.write(image_bytes(9))
@@ -238,6 +296,7 @@ def test_a_file_that_is_not_to_be_read(tmp_path, root):
 
 def test_a_stage_named_otherwise_is_named_in_the_remedy(run_stage, tmp_path):
     from voc_files import defaults
+
     write_pair(tmp_path / "images", "a", [("cat", 9, 9, 1, 1)])
     outcome = run_stage("ingest", dict(defaults("ingest"), path=str(tmp_path / "images")), {"images": None})
     assert outcome.code == 1

@@ -1,4 +1,5 @@
 """The CSV of xml_to_csv: a line for each box, columns by name."""
+
 import json
 
 import pytest
@@ -51,7 +52,9 @@ def test_reads_by_column_name(tmp_path, case):
 def test_lines_of_an_image_belong_together_wherever_they_are(tmp_path):
     dataset, _ = build(tmp_path, HEADER + ROW + "b.jpg,64,48,dog,1,1,9,9\n" + "a.jpg,64,48,dog,2,2,9,9\n", images=["a.jpg", "b.jpg"])
     assert [(image["name"], [item["class"] for item in image["objects"]]) for image in dataset.images()] == [
-        ("a.jpg", ["cat", "dog"]), ("b.jpg", ["dog"])]
+        ("a.jpg", ["cat", "dog"]),
+        ("b.jpg", ["dog"]),
+    ]
 
 
 def test_a_line_with_a_name_alone_is_an_image_without_objects(tmp_path):
@@ -76,13 +79,25 @@ REFUSED = {
     "empty": ("", "holds no annotations", "labels.csv", "0 lines"),
     "a header alone": (HEADER, "holds no annotations", "labels.csv", "1 lines"),
     "no header": (ROW * 2, "header lacks filename, class, xmin, ymin, xmax, ymax", "labels.csv:1", "a.jpg"),
-    "two unknown columns": ("filename,kind,colour,xmin,ymin,xmax,ymax\na.jpg,cat,red,1,1,9,9\n", "header lacks class", "labels.csv:1",
-                            "the columns filename, kind, colour, xmin, ymin, xmax, ymax"),
-    "an unknown column of numbers": ("filename,score,xmin,ymin,xmax,ymax\na.jpg,0.5,1,1,9,9\n", "header lacks class", "labels.csv:1",
-                                     "score"),
+    "two unknown columns": (
+        "filename,kind,colour,xmin,ymin,xmax,ymax\na.jpg,cat,red,1,1,9,9\n",
+        "header lacks class",
+        "labels.csv:1",
+        "the columns filename, kind, colour, xmin, ymin, xmax, ymax",
+    ),
+    "an unknown column of numbers": (
+        "filename,score,xmin,ymin,xmax,ymax\na.jpg,0.5,1,1,9,9\n",
+        "header lacks class",
+        "labels.csv:1",
+        "score",
+    ),
     "YOLO's columns": ("filename,class,x,y,w,h\na.jpg,cat,1,1,9,9\n", "header lacks xmin, ymin, xmax, ymax", "labels.csv:1", "x, y, w, h"),
-    "a column twice": ("filename,class,class,xmin,ymin,xmax,ymax\na.jpg,cat,dog,1,1,9,9\n", "header has class twice", "labels.csv:1",
-                       "class, class"),
+    "a column twice": (
+        "filename,class,class,xmin,ymin,xmax,ymax\na.jpg,cat,dog,1,1,9,9\n",
+        "header has class twice",
+        "labels.csv:1",
+        "class, class",
+    ),
     "Latin 1": (HEADER.encode() + b"caf\xe9.jpg,64,48,cat,1,1,9,9\n", "not UTF-8", "labels.csv:2", "0xe9"),
     "an open quote": (HEADER + ROW + '"a.jpg,64,48,cat,1,1,9,9\n', "cannot be read", "labels.csv:3", "unexpected end of data"),
     "text after a quote": (HEADER + '"a".jpg,64,48,cat,1,1,9,9\n', "cannot be read", "labels.csv:2", "expected after"),
@@ -133,15 +148,22 @@ def test_lines_that_declare_several_sizes(tmp_path):
 
 # splits, where the CSV files and images are
 LAYOUTS = {
-    "a CSV beside each split's folder": ({"train": {"csv": "train_labels.csv"}, "test": {"csv": "test_labels.csv"}},
-                                         {"train": ("train_labels.csv", "train"), "test": ("test_labels.csv", "test")}),
-    "CSV files in one folder, images in another": ({"train": {"csv": "csv/train.csv", "images": "all"},
-                                                    "test": {"csv": "csv/test.csv", "images": "all"}},
-                                                   {"train": ("csv/train.csv", "all"), "test": ("csv/test.csv", "all")}),
-    "a CSV in each split's folder": ({"train": {"folder": "train"}, "test": {"folder": "test"}},
-                                     {"train": ("train/labels.csv", "train"), "test": ("test/labels.csv", "test")}),
-    "a folder with CSV and images": ({"train": {"folder": "train"}, "test": {"csv": "t/x.csv"}},
-                                     {"train": ("train/labels.csv", "train/images"), "test": ("t/x.csv", "t/JPEGImages")}),
+    "a CSV beside each split's folder": (
+        {"train": {"csv": "train_labels.csv"}, "test": {"csv": "test_labels.csv"}},
+        {"train": ("train_labels.csv", "train"), "test": ("test_labels.csv", "test")},
+    ),
+    "CSV files in one folder, images in another": (
+        {"train": {"csv": "csv/train.csv", "images": "all"}, "test": {"csv": "csv/test.csv", "images": "all"}},
+        {"train": ("csv/train.csv", "all"), "test": ("csv/test.csv", "all")},
+    ),
+    "a CSV in each split's folder": (
+        {"train": {"folder": "train"}, "test": {"folder": "test"}},
+        {"train": ("train/labels.csv", "train"), "test": ("test/labels.csv", "test")},
+    ),
+    "a folder with CSV and images": (
+        {"train": {"folder": "train"}, "test": {"csv": "t/x.csv"}},
+        {"train": ("train/labels.csv", "train/images"), "test": ("t/x.csv", "t/JPEGImages")},
+    ),
 }
 
 
@@ -156,7 +178,8 @@ def test_finds_csv_and_images(tmp_path, case):
         (root / folder / (split + ".jpg")).write_bytes(image_bytes(number))
     dataset = datasets.load(ingest(tmp_path / "out", root, splits=splits).output)
     assert {image["split"]: image["name"] for image in dataset.images()} == {
-        split: "%s/%s.jpg" % (folder, split) for split, (_, folder) in places.items()}
+        split: "%s/%s.jpg" % (folder, split) for split, (_, folder) in places.items()
+    }
 
 
 def test_a_folder_with_several_csv_files_is_refused(tmp_path):

@@ -1,11 +1,13 @@
 """docs/bring-your-own-data.md tells of every problem that ingest can report, and its pipelines are right."""
+
 import ast
 import re
 
 import pytest
 import yaml
-from stage_helpers import ROOT, STAGES
 from voc_files import defaults, image_bytes, ingest, voc
+
+from stage_helpers import ROOT, STAGES
 
 PAGE = (ROOT / "docs" / "bring-your-own-data.md").read_text(encoding="utf-8")
 

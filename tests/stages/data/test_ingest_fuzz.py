@@ -1,4 +1,5 @@
 """Whatever is in an annotation: it is read, dropped or refused with a StageError, and what is kept is sound."""
+
 import json
 import math
 import shutil
@@ -9,11 +10,51 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from voc_files import HEIGHT, WIDTH, image_bytes, ingest, voc, write_pair
 
-TAGS = ["annotation", "filename", "size", "width", "height", "object", "name", "bndbox", "xmin", "ymin", "xmax", "ymax", "truncated",
-        "difficult", "part"]
-TEXTS = st.sampled_from([
-    "", "a.jpg", "bad.jpg", "../x", "cat", "dog", "1", "0", "-1", "64", "48", "30", "nan", "1e309", "&amp;", "&cat;", "<!-- x -->",
-    "<![CDATA[1]]>", "<?x?>", "]]>", "\x00", "\u00e9", "&#1;", "&#48;"])
+TAGS = [
+    "annotation",
+    "filename",
+    "size",
+    "width",
+    "height",
+    "object",
+    "name",
+    "bndbox",
+    "xmin",
+    "ymin",
+    "xmax",
+    "ymax",
+    "truncated",
+    "difficult",
+    "part",
+]
+TEXTS = st.sampled_from(
+    [
+        "",
+        "a.jpg",
+        "bad.jpg",
+        "../x",
+        "cat",
+        "dog",
+        "1",
+        "0",
+        "-1",
+        "64",
+        "48",
+        "30",
+        "nan",
+        "1e309",
+        "&amp;",
+        "&cat;",
+        "<!-- x -->",
+        "<![CDATA[1]]>",
+        "<?x?>",
+        "]]>",
+        "\x00",
+        "\u00e9",
+        "&#1;",
+        "&#48;",
+    ]
+)
 
 
 def element(tag, content):
@@ -25,9 +66,20 @@ def branches(inner):
 
 
 TREES = st.recursive(TEXTS, branches, max_leaves=25)
-PREFIXES = st.sampled_from([
-    "", "\ufeff", "<?xml version='1.0'?>", "<?xml version='1.0' encoding='utf-7'?>", "<?xml version='1.0' encoding='nonsense'?>",
-    "<!DOCTYPE annotation>", "<!DOCTYPE a [<!ENTITY b 'c'>]>", "<!DOCTYPE a [<!ATTLIST annotation x CDATA 'y'>]>", "<!--", "<"])
+PREFIXES = st.sampled_from(
+    [
+        "",
+        "\ufeff",
+        "<?xml version='1.0'?>",
+        "<?xml version='1.0' encoding='utf-7'?>",
+        "<?xml version='1.0' encoding='nonsense'?>",
+        "<!DOCTYPE annotation>",
+        "<!DOCTYPE a [<!ENTITY b 'c'>]>",
+        "<!DOCTYPE a [<!ATTLIST annotation x CDATA 'y'>]>",
+        "<!--",
+        "<",
+    ]
+)
 DOCUMENTS = st.tuples(PREFIXES, st.lists(TREES, max_size=8)).map(lambda item: item[0] + element("annotation", "".join(item[1])))
 
 
@@ -88,12 +140,34 @@ def test_any_bytes_as_xml(workshop, data, policy):
 def test_any_edit_of_a_good_annotation(workshop, edits, policy):
     data = VOC
     for place, length, new in edits:
-        data = data[:place] + new + data[place + length:]
+        data = data[:place] + new + data[place + length :]
     outcome(workshop, "bad.xml", data, policy)
 
 
-CELLS = st.sampled_from(["", "a.jpg", "bad.jpg", "../a.jpg", "64", "48", "cat", "dog", "1", "9", "30", "-1", "nan", "1e400", '"', '"x,y"',
-                         "\u00e9", "\x00", " ", "x\ny"])
+CELLS = st.sampled_from(
+    [
+        "",
+        "a.jpg",
+        "bad.jpg",
+        "../a.jpg",
+        "64",
+        "48",
+        "cat",
+        "dog",
+        "1",
+        "9",
+        "30",
+        "-1",
+        "nan",
+        "1e400",
+        '"',
+        '"x,y"',
+        "\u00e9",
+        "\x00",
+        " ",
+        "x\ny",
+    ]
+)
 ROWS = st.lists(st.lists(CELLS, min_size=6, max_size=9).map(",".join), max_size=8).map("\n".join)
 HEADERS = st.permutations(["filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax"]).map(",".join)
 

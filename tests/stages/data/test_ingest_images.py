@@ -1,4 +1,5 @@
 """Which images are taken, and that the copy decodes to the same pixels wherever it is read."""
+
 import hashlib
 import io
 import struct
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from stage_helpers import load
 from voc_files import HEIGHT, WIDTH, image_bytes
+
+from stage_helpers import load
 
 image_files = load("ingest", "image_files")
 png_check = load("ingest", "png_check")
@@ -75,7 +77,7 @@ def test_keeps_the_files_own_bytes(tmp_path, case):
 def without_adobe_marker(data):
     """A JPEG without its APP14 segment."""
     place = data.index(b"\xff\xee")
-    return data[:place] + data[place + 2 + struct.unpack_from(">H", data, place + 2)[0]:]
+    return data[:place] + data[place + 2 + struct.unpack_from(">H", data, place + 2)[0] :]
 
 
 def test_sixteen_bit_grey_is_stored_as_its_high_byte(tmp_path):
@@ -124,17 +126,29 @@ REFUSED = {
     "JPEG's first bytes alone": (image_bytes()[:20], "a.jpg", "image-damaged", "header is damaged"),
     "JPEG cut in the middle": (image_bytes()[:1500], "a.jpg", "image-damaged", "truncated"),
     "JPEG without its last two bytes": (image_bytes()[:-2], "a.jpg", "image-damaged", "truncated"),
-    "PNG cut in the middle": (GOOD_PNG[:len(GOOD_PNG) // 2], "a.png", "image-damaged", "no end (IEND)"),
+    "PNG cut in the middle": (GOOD_PNG[: len(GOOD_PNG) // 2], "a.png", "image-damaged", "no end (IEND)"),
     "PNG without its end": (GOOD_PNG[:-12], "a.png", "image-damaged", "no end (IEND)"),
     "PNG whose end is damaged": (GOOD_PNG[:-1] + b"\0", "a.png", "image-damaged", "IEND is wrong"),
     "PNG with a flipped bit": (GOOD_PNG[:200] + bytes([GOOD_PNG[200] ^ 1]) + GOOD_PNG[201:], "a.png", "image-damaged", "IDAT is wrong"),
     "PNG with too few rows": (png(rows=bytes(13 * 2)), "a.png", "image-damaged", "26 bytes of pixels where 39 are needed"),
-    "interlaced PNG with too few rows": (png(5, 9, interlaced=1, rows=bytes(9 * 5 * 3 + 18)), "a.png", "image-damaged",
-                                         "where 154 are needed"),
-    "PNG without pixels": (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 3, 8, 2, 0, 0, 0)) + chunk(b"IEND", b""),
-                           "a.png", "image-damaged", "0 bytes"),
-    "PNG with pixels that are not packed": (png().replace(zlib.compress((b"\0" + bytes(range(12))) * 3), b""), "a.png", "image-damaged",
-                                            ""),
+    "interlaced PNG with too few rows": (
+        png(5, 9, interlaced=1, rows=bytes(9 * 5 * 3 + 18)),
+        "a.png",
+        "image-damaged",
+        "where 154 are needed",
+    ),
+    "PNG without pixels": (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 3, 8, 2, 0, 0, 0)) + chunk(b"IEND", b""),
+        "a.png",
+        "image-damaged",
+        "0 bytes",
+    ),
+    "PNG with pixels that are not packed": (
+        png().replace(zlib.compress((b"\0" + bytes(range(12))) * 3), b""),
+        "a.png",
+        "image-damaged",
+        "",
+    ),
     "PNG of a size that bursts the memory": (png(100000, 100000, rows=b""), "a.png", "image-damaged", "decompression bomb"),
     "PNG of no size": (png(0, 0, rows=b""), "a.png", "image-damaged", ""),
 }
@@ -173,17 +187,17 @@ def test_counts_the_pixels_of_every_kind_of_png(mode, depth, colour):
     assert png_check.png_fault(data) is None
 
 
-FLIPS = st.lists(st.tuples(st.integers(0, 10 ** 6), st.integers(0, 255)), max_size=6)
+FLIPS = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=6)
 
 
-@given(st.sampled_from(sorted(KEPT)), FLIPS, st.integers(0, 10 ** 6))
+@given(st.sampled_from(sorted(KEPT)), FLIPS, st.integers(0, 10**6))
 def test_a_damaged_image_is_taken_or_refused_but_never_a_crash(tmp_path_factory, case, flips, cut):
     data = bytearray(KEPT[case])
     for place, value in flips:
         data[place % len(data)] = value
     folder = tmp_path_factory.mktemp("flip")
     name = "a.png" if KEPT[case][1:4] == b"PNG" else "a.jpg"
-    checked, copy = check(folder, bytes(data[:len(data) - cut % len(data) if cut % 2 else len(data)]), name)
+    checked, copy = check(folder, bytes(data[: len(data) - cut % len(data) if cut % 2 else len(data)]), name)
     if copy is not None:
         with Image.open(io.BytesIO(copy)) as image:
             assert image.convert("RGB").size == (checked.width, checked.height)

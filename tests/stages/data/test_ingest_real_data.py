@@ -1,4 +1,5 @@
 """Datasets that other people made, with the counts that their owners publish (SOURCES.md of the shared data)."""
+
 import json
 from collections import Counter
 
@@ -42,6 +43,7 @@ def test_playing_cards_csv_says_the_same_as_their_xml(shared_data, tmp_path):
 
     def boxes(dataset):
         return {image["name"]: sorted((item["class"], item["bbox"]) for item in image["objects"]) for image in dataset.images()}
+
     assert boxes(from_csv) == boxes(from_xml)
     assert len(from_csv.images()) == 67
 
@@ -57,7 +59,9 @@ def test_blood_cells_are_refused_for_two_boxes_without_area(shared_data, tmp_pat
         ingest(tmp_path, shared_data("datasets/bccd") / "BCCD", cpus=2, splits=BCCD_SPLITS)
     assert caught.value.what == "the dataset has 2 problems: 2 box-empty"
     assert [line.split(":")[0] for line in caught.value.found.splitlines()] == [
-        "Annotations/BloodImage_00338.xml", "Annotations/BloodImage_00343.xml"]
+        "Annotations/BloodImage_00338.xml",
+        "Annotations/BloodImage_00343.xml",
+    ]
 
 
 def test_blood_cells_without_these_two(shared_data, tmp_path):
@@ -69,13 +73,15 @@ def test_blood_cells_without_these_two(shared_data, tmp_path):
     assert counts["codes"] == {"box-empty": 2}
     made = json.loads((records(tmp_path / "records", task.output, cpus=2, shards=3).output / "records.json").read_text(encoding="utf-8"))
     assert {split: (numbers["images"], numbers["objects"]) for split, numbers in made["splits"].items()} == {
-        split: (numbers["images"], numbers["objects"]) for split, numbers in counts["splits"].items()}
+        split: (numbers["images"], numbers["objects"]) for split, numbers in counts["splits"].items()
+    }
 
 
 def test_blood_cells_csv_with_a_column_of_its_own(shared_data, tmp_path):
     """test.csv names classes in `cell_type`, and no sizes."""
-    task = ingest(tmp_path, shared_data("datasets/bccd"), cpus=2, splits={"train": {"csv": "test.csv", "images": "BCCD/JPEGImages"}},
-                  on_error="drop")
+    task = ingest(
+        tmp_path, shared_data("datasets/bccd"), cpus=2, splits={"train": {"csv": "test.csv", "images": "BCCD/JPEGImages"}}, on_error="drop"
+    )
     assert audit(task)["counts"]["codes"]["csv-class-column"] == 1
     assert datasets.load(task.output).classes == ["Platelets", "RBC", "WBC"]
 
@@ -85,7 +91,8 @@ def test_an_official_voc_layout(shared_data, tmp_path):
     root = shared_data("datasets/datumaro_assets") / "tests/assets/voc_dataset/voc_dataset1"
     images = datasets.load(ingest(tmp_path, root, splits={"train": {"list": "ImageSets/Main/train.txt"}}).output).images()
     assert [(image["name"], [item["class"] for item in image["objects"]]) for image in images] == [
-        ("JPEGImages/2007_000001.jpg", ["cat", "person"])]
+        ("JPEGImages/2007_000001.jpg", ["cat", "person"])
+    ]
 
 
 def test_roboflows_order_of_corners(shared_data, tmp_path):

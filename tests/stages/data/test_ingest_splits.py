@@ -1,4 +1,5 @@
 """Where splits are, and the choice of validation images."""
+
 import json
 from collections import Counter
 
@@ -7,8 +8,9 @@ from _detection import dataset as datasets
 from _runtime import StageError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stage_helpers import artifact, load
 from voc_files import image_bytes, ingest, run_here, voc, write_pair
+
+from stage_helpers import artifact, load
 
 load("ingest", "run")
 val_choice = load("ingest", "val_choice")
@@ -26,19 +28,28 @@ LAYOUTS = {
     "one folder": ({}, {"a.xml": ("a.jpg", "train")}),
     "one folder with VOC's two folders": ({}, {"Annotations/a.xml": ("JPEGImages/a.jpg", "train")}),
     "one folder with annotations and images": ({}, {"annotations/a.xml": ("images/a.jpg", "train")}),
-    "folders": ({"train": {"folder": "train"}, "test": {"folder": "test"}},
-                {"train/a.xml": ("train/a.jpg", "train"), "test/b.xml": ("test/b.jpg", "test")}),
-    "folders below a folder": ({"train": {"folder": "images/train"}, "val": {"folder": "images/val"}},
-                               {"images/train/a.xml": ("images/train/a.jpg", "train"), "images/val/b.xml": ("images/val/b.jpg", "val")}),
-    "folders with folders": ({"train": {"folder": "one"}, "val": {"folder": "two"}},
-                             {"one/labels/a.xml": ("one/images/a.jpg", "train"), "two/xml/b.xml": ("two/imgs/b.jpg", "val")}),
-    "annotations and images apart": ({"train": {"annotations": "xml/train", "images": "img/train"},
-                                      "val": {"annotations": "xml/val", "images": "img/val"}},
-                                     {"xml/train/a.xml": ("img/train/a.jpg", "train"), "xml/val/b.xml": ("img/val/b.jpg", "val")}),
+    "folders": (
+        {"train": {"folder": "train"}, "test": {"folder": "test"}},
+        {"train/a.xml": ("train/a.jpg", "train"), "test/b.xml": ("test/b.jpg", "test")},
+    ),
+    "folders below a folder": (
+        {"train": {"folder": "images/train"}, "val": {"folder": "images/val"}},
+        {"images/train/a.xml": ("images/train/a.jpg", "train"), "images/val/b.xml": ("images/val/b.jpg", "val")},
+    ),
+    "folders with folders": (
+        {"train": {"folder": "one"}, "val": {"folder": "two"}},
+        {"one/labels/a.xml": ("one/images/a.jpg", "train"), "two/xml/b.xml": ("two/imgs/b.jpg", "val")},
+    ),
+    "annotations and images apart": (
+        {"train": {"annotations": "xml/train", "images": "img/train"}, "val": {"annotations": "xml/val", "images": "img/val"}},
+        {"xml/train/a.xml": ("img/train/a.jpg", "train"), "xml/val/b.xml": ("img/val/b.jpg", "val")},
+    ),
     "annotations apart, images in a usual place": ({"train": {"annotations": "labels"}}, {"labels/a.xml": ("images/a.jpg", "train")}),
     "folder and images": ({"train": {"folder": "xml", "images": "all/pictures"}}, {"xml/a.xml": ("all/pictures/a.jpg", "train")}),
-    "image beside the annotation though images are elsewhere": ({"train": {"folder": "xml", "images": "all"}},
-                                                                {"xml/a.xml": ("xml/a.jpg", "train"), "xml/b.xml": ("all/b.jpg", "train")}),
+    "image beside the annotation though images are elsewhere": (
+        {"train": {"folder": "xml", "images": "all"}},
+        {"xml/a.xml": ("xml/a.jpg", "train"), "xml/b.xml": ("all/b.jpg", "train")},
+    ),
     "folder of any name for a split": ({"train": {"folder": "2019 (final)"}}, {"2019 (final)/a b.xml": ("2019 (final)/a b.jpg", "train")}),
 }
 
@@ -115,14 +126,25 @@ REFUSED = {
     "absolute": ({"splits": {"train": {"list": "/etc/passwd"}}}, "outside the dataset's folder", "/etc/passwd", "path"),
     "a split's name with a slash": ({"splits": {"a/b": {"folder": "train"}}}, "name is not usable", "a/b", "rename"),
     "VOC asked for, CSV given": ({"splits": {"train": {"csv": "a.csv"}}, "layout": "voc"}, "does not fit the layout", "voc", "leave"),
-    "CSV asked for, a list given": ({"splits": {"train": {"list": "empty.txt"}}, "layout": "csv"}, "does not fit the layout", "csv",
-                                    "leave"),
+    "CSV asked for, a list given": (
+        {"splits": {"train": {"list": "empty.txt"}}, "layout": "csv"},
+        "does not fit the layout",
+        "csv",
+        "leave",
+    ),
     "CSV asked for, none there": ({"splits": {"train": {"folder": "train"}}, "layout": "csv"}, "no CSV", "none", "csv: FILE"),
-    "val_fraction and a val split": ({"splits": {"train": {"folder": "train"}, "val": {"folder": "train"}}, "val_fraction": 0.1},
-                                     "val_fraction", "train, val",
-                                     "take out"),
-    "val_fraction without a train split": ({"splits": {"test": {"folder": "train"}}, "val_fraction": 0.1}, "val_fraction", "test",
-                                           "take out"),
+    "val_fraction and a val split": (
+        {"splits": {"train": {"folder": "train"}, "val": {"folder": "train"}}, "val_fraction": 0.1},
+        "val_fraction",
+        "train, val",
+        "take out",
+    ),
+    "val_fraction without a train split": (
+        {"splits": {"test": {"folder": "train"}}, "val_fraction": 0.1},
+        "val_fraction",
+        "test",
+        "take out",
+    ),
     "no path": ({"path": None}, "told nowhere", "neither", "path: FOLDER"),
 }
 
@@ -168,8 +190,9 @@ def test_classes_in_the_order_that_the_pipeline_gives(tmp_path):
     write_pair(tmp_path / "root", "a", [("cat", 1, 1, 9, 9), ("dog", 1, 1, 9, 9)])
     (tmp_path / "map.pbtxt").write_text("item { id: 2 name: 'cat' } item { id: 1 name: 'dog' }")
     label_map = str(tmp_path / "map.pbtxt")
-    for number, params in enumerate(({"classes": ["dog", "cat"]}, {"label_map": label_map},
-                                     {"label_map": label_map, "classes": ["dog", "cat"]})):
+    for number, params in enumerate(
+        ({"classes": ["dog", "cat"]}, {"label_map": label_map}, {"label_map": label_map, "classes": ["dog", "cat"]})
+    ):
         task = ingest(tmp_path / str(number), tmp_path / "root", **params)
         assert datasets.load(task.output).classes == ["dog", "cat"]
     with pytest.raises(StageError, match="`classes` and `label_map` differ"):
@@ -196,7 +219,10 @@ def test_val_fraction_leaves_other_splits_alone(tmp_path):
         write_pair(tmp_path / "root" / "test", "b%d" % number)
     task = ingest(tmp_path / "out", tmp_path / "root", splits={"train": {"folder": "train"}, "test": {"folder": "test"}}, val_fraction=0.25)
     assert Counter((image["split"], image["name"][:4]) for image in datasets.load(task.output).images()) == {
-        ("train", "trai"): 6, ("val", "trai"): 2, ("test", "test"): 8}
+        ("train", "trai"): 6,
+        ("val", "trai"): 2,
+        ("test", "test"): 8,
+    }
 
 
 def many(number, classes=3):

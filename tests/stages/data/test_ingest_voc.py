@@ -1,4 +1,5 @@
 """Pascal VOC annotations: what is read, by tag, from files as people have them."""
+
 import json
 
 import pytest
@@ -27,16 +28,22 @@ CAT = {"class": "cat", "bbox": [10.0, 10.0, 30.0, 40.0], "difficult": False, "tr
 
 def test_the_canonical_dataset(tmp_path):
     root = tmp_path / "images"
-    write_pair(root / "train", "b", [("cat", 0, 0, WIDTH, HEIGHT), ("dog", 1.5, 2, 3, 4)],
-               extra="<truncated>1</truncated><difficult>1</difficult>")
+    write_pair(
+        root / "train", "b", [("cat", 0, 0, WIDTH, HEIGHT), ("dog", 1.5, 2, 3, 4)], extra="<truncated>1</truncated><difficult>1</difficult>"
+    )
     write_pair(root / "train", "a", [])
     write_pair(root / "test", "c")
     dataset, audit = built(tmp_path, root, splits={"train": {"folder": "train"}, "test": {"folder": "test"}})
     assert dataset.classes == ["cat", "dog"]
     assert [(image["id"], image["name"], image["split"], image["annotation"]) for image in dataset.images()] == [
-        (1, "test/c.jpg", "test", "test/c.xml"), (2, "train/a.jpg", "train", "train/a.xml"), (3, "train/b.jpg", "train", "train/b.xml")]
-    assert dataset.images()[2]["objects"] == [dict(CAT, bbox=[0, 0, WIDTH, HEIGHT], truncated=True, difficult=True),
-                                              dict(CAT, bbox=[1.5, 2, 3, 4], truncated=True, difficult=True, **{"class": "dog"})]
+        (1, "test/c.jpg", "test", "test/c.xml"),
+        (2, "train/a.jpg", "train", "train/a.xml"),
+        (3, "train/b.jpg", "train", "train/b.xml"),
+    ]
+    assert dataset.images()[2]["objects"] == [
+        dict(CAT, bbox=[0, 0, WIDTH, HEIGHT], truncated=True, difficult=True),
+        dict(CAT, bbox=[1.5, 2, 3, 4], truncated=True, difficult=True, **{"class": "dog"}),
+    ]
     for image in dataset.images():
         original = (root / image["name"]).read_bytes()
         assert dataset.path(image).read_bytes() == original
@@ -44,8 +51,12 @@ def test_the_canonical_dataset(tmp_path):
         assert image["file"] == "images/%s.jpg" % image["sha256"]
     assert len(list((dataset.folder / "images").iterdir())) == 3
     assert audit["counts"]["splits"]["train"] == {
-        "images": 2, "background": 1, "objects": 2, "classes": {"cat": 1, "dog": 1},
-        "flags": {"difficult": 2, "truncated": 2, "group_of": 0, "crowd": 0}}
+        "images": 2,
+        "background": 1,
+        "objects": 2,
+        "classes": {"cat": 1, "dog": 1},
+        "flags": {"difficult": 2, "truncated": 2, "group_of": 0, "crowd": 0},
+    }
     assert audit["counts"]["classes"] == {"cat": 2, "dog": 1}
     assert [problem["code"] for problem in audit["problems"]] == ["class-unmeasured"]  # no dog in test
     assert (dataset.folder / "label_map.pbtxt").read_text() == "item {\n  id: 1\n  name: 'cat'\n}\n\nitem {\n  id: 2\n  name: 'dog'\n}\n"
@@ -110,8 +121,16 @@ def test_finds_the_image_in_a_sub_folder_that_the_annotation_names(tmp_path):
     assert built(tmp_path, root)[0].images()[0]["name"] == "deep/b.jpg"
 
 
-@pytest.mark.parametrize("size", ["", "<size/>", "<size><width>0</width><height>0</height></size>", "<size><width>64</width></size>",
-                                  "<size><width>wide</width><height>48</height></size>"])
+@pytest.mark.parametrize(
+    "size",
+    [
+        "",
+        "<size/>",
+        "<size><width>0</width><height>0</height></size>",
+        "<size><width>64</width></size>",
+        "<size><width>wide</width><height>48</height></size>",
+    ],
+)
 def test_a_size_that_is_not_declared_is_taken_from_the_file(tmp_path, size):
     xml = voc().replace("<size><width>64</width><height>48</height><depth>3</depth></size>", size)
     objects, audit = one(tmp_path, xml)
@@ -168,11 +187,13 @@ def test_classes_that_differ_in_case_only_are_reported(tmp_path):
 
 def test_a_turned_photo_is_reported_by_name(tmp_path):
     from PIL import Image
+
     exif = Image.Exif()
     exif[0x0112] = 6
     _, audit = one(tmp_path, voc(), content=image_bytes(exif=exif))
     assert [(problem["code"], problem["file"], problem["action"]) for problem in audit["problems"]] == [
-        ("exif-orientation", "a.jpg", "kept")]
+        ("exif-orientation", "a.jpg", "kept")
+    ]
     assert "is 6" in audit["problems"][0]["message"]
 
 

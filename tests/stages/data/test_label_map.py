@@ -1,4 +1,5 @@
 """Label maps in protobuf text format."""
+
 import re
 
 import pytest
@@ -19,8 +20,10 @@ GOOD = {
     "neighbouring strings are one": ("item { id: 1 name: 'a' \"b\" }", ["ab"]),
     "escapes": (r"item { id: 1 name: '\'\"\\\101\x42\u00e9\303\251\n' }", ["'\"\\ABéé\n"]),
     "other numbers": ("item { id: 0x1 name: 'a' } item { id: 02 name: 'b' }", ["a", "b"]),
-    "fields that do not matter": ("item { id: 1 name: 'a' display_name: 'A' keypoints { id: 3 } frequency: RARE list: [1, 2] x: 1e3 }",
-                                  ["a"]),
+    "fields that do not matter": (
+        "item { id: 1 name: 'a' display_name: 'A' keypoints { id: 3 } frequency: RARE list: [1, 2] x: 1e3 }",
+        ["a"],
+    ),
 }
 
 
@@ -78,9 +81,39 @@ def test_reads_back_whatever_names_it_wrote(names):
     assert parse_label_map(format_label_map(names), "map") == names
 
 
-SNIPPETS = st.lists(st.sampled_from(["item", "{", "}", "<", ">", ":", "id", "name", "1", "2", "'a'", '"b"', "'", "\\", "#", "\n", " ", ",",
-                                     ";", "[", "]", "-",
-                                     "0x", "1e9", "\\777", "\x00", "é"])).map("".join)
+SNIPPETS = st.lists(
+    st.sampled_from(
+        [
+            "item",
+            "{",
+            "}",
+            "<",
+            ">",
+            ":",
+            "id",
+            "name",
+            "1",
+            "2",
+            "'a'",
+            '"b"',
+            "'",
+            "\\",
+            "#",
+            "\n",
+            " ",
+            ",",
+            ";",
+            "[",
+            "]",
+            "-",
+            "0x",
+            "1e9",
+            "\\777",
+            "\x00",
+            "é",
+        ]
+    )
+).map("".join)
 
 
 @given(st.one_of(st.text(), SNIPPETS))

@@ -14,10 +14,11 @@ from _tflite.flatbuffer import DamagedError, FlatBuffer
 from _tflite.lint import Expected, describe, lint
 from _tflite.model import read_model
 from ai_edge_litert import schema_py_generated as litert
-from detector_images import picture
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from litert_operator import ATTRIBUTES, FLOAT, INT32, OUTPUTS, RAW_OUTPUTS, SIDE, UINT8, options, run_model, small_detector
+
+from detector_images import picture
 
 INPUT = "normalized_input_image_tensor"
 
@@ -41,9 +42,12 @@ def test_a_good_model_is_described():
     assert report["bytes"] == len(content)
     assert report["inputs"] == [{"name": INPUT, "shape": [1, SIDE, SIDE, 3], "type": "uint8", "scale": 1 / 128, "zero_point": 128}]
     assert [found["name"] for found in report["outputs"]] == OUTPUTS
-    assert report["operators"] == [{"op": "CONV_2D", "count": 2, "custom": False}, {"op": "LOGISTIC", "count": 1, "custom": False},
-                                   {"op": "RESHAPE", "count": 2, "custom": False},
-                                   {"op": "TFLite_Detection_PostProcess", "count": 1, "custom": True}]
+    assert report["operators"] == [
+        {"op": "CONV_2D", "count": 2, "custom": False},
+        {"op": "LOGISTIC", "count": 1, "custom": False},
+        {"op": "RESHAPE", "count": 2, "custom": False},
+        {"op": "TFLite_Detection_PostProcess", "count": 1, "custom": True},
+    ]
     assert report["tensors"] == {"float32": 4, "int32": 4, "uint8": 9}
     assert report["postprocess"] == pytest.approx(ATTRIBUTES)
 
@@ -66,6 +70,7 @@ def set_type(name, kind):
     def change(model):
         model.named(name).type = kind
         model.named(name).quantization = None
+
     return change
 
 
@@ -74,18 +79,21 @@ def set_quantization(name, scale, zero_point):
         made = litert.QuantizationParametersT()
         made.scale, made.zeroPoint = scale, zero_point
         model.named(name).quantization = made
+
     return change
 
 
 def rename(name, other):
     def change(model):
         model.named(name).name = other
+
     return change
 
 
 def custom_operator(name):
     def change(model):
         model.operator(litert.BuiltinOperator.CUSTOM, [0], [model.tensor("x", [1], UINT8, None, 1.0, 0)], custom=name)
+
     return change
 
 
@@ -96,6 +104,7 @@ def dequantize(model):
 def other_options(**changes):
     def change(model):
         model.operators[-1].customOptions = list(options(dict(ATTRIBUTES, **changes)))
+
     return change
 
 
@@ -119,31 +128,34 @@ def no_constant_weights(model):
     model.named("class/weights").buffer = 0
 
 
-@pytest.mark.parametrize(("change", "says", "where"), [
-    (set_type("class/add_fold", FLOAT), "a tensor of the uint8 model is float32", "tensor class/add_fold"),
-    (set_type("box/weights", FLOAT), "a tensor of the uint8 model is float32", "tensor box/weights"),
-    (set_type("anchors", litert.TensorType.INT8), "a tensor of the uint8 model is int8", "tensor anchors"),
-    (set_quantization("class/add_fold", [], []), "a uint8 tensor has no usable scale", "tensor class/add_fold"),
-    (set_quantization("class/add_fold", [0.0], [0]), "a uint8 tensor has no usable scale", "tensor class/add_fold"),
-    (set_quantization("class/add_fold", [float("nan")], [0]), "a uint8 tensor has no usable scale", "tensor class/add_fold"),
-    (set_quantization("class/add_fold", [0.1], [256]), "a uint8 tensor has no usable scale", "tensor class/add_fold"),
-    (set_quantization("class/bias", [0.5], [0]), "a bias is not quantized with its layer", "tensor class/bias"),
-    (set_quantization(INPUT, [2 / 255], [128]), "the model's input is scaled otherwise", f"input {INPUT}"),
-    (set_quantization(INPUT, [1 / 128], [127]), "the model's input is scaled otherwise", f"input {INPUT}"),
-    (rename(INPUT, "image"), "the model's inputs are not the graph's", "model.tflite"),
-    (rename(OUTPUTS[2], "scores"), "the model's outputs are not the graph's", "model.tflite"),
-    (swap_outputs, "the model's outputs are not the graph's, in its order", "model.tflite"),
-    (dequantize, "the uint8 model converts between number formats", "operator DEQUANTIZE 6"),
-    (custom_operator("Tan"), "a custom operator that no runtime brings", "operator Tan 6"),
-    (custom_operator("TFLite_Detection_PostProcess"), "post-process operator is not as in the graph", "model.tflite"),
-    (drop_operator, "post-process operator is not as in the graph", "model.tflite"),
-    (other_options(max_detections=11), "has another max_detections than the graph", "operator TFLite_Detection_PostProcess 5"),
-    (other_options(use_regular_nms=True), "has another use_regular_nms than the graph", "operator TFLite_Detection_PostProcess 5"),
-    (other_options(y_scale=10.1), "has another y_scale than the graph", "operator TFLite_Detection_PostProcess 5"),
-    (spoil_options, "options of the post-process operator cannot be read", "operator TFLite_Detection_PostProcess 5"),
-    (short_data, "holds another number of bytes than its shape says", "tensor box/weights"),
-    (no_constant_weights, "the weights of an operator are not constant", "tensor class/weights"),
-])
+@pytest.mark.parametrize(
+    ("change", "says", "where"),
+    [
+        (set_type("class/add_fold", FLOAT), "a tensor of the uint8 model is float32", "tensor class/add_fold"),
+        (set_type("box/weights", FLOAT), "a tensor of the uint8 model is float32", "tensor box/weights"),
+        (set_type("anchors", litert.TensorType.INT8), "a tensor of the uint8 model is int8", "tensor anchors"),
+        (set_quantization("class/add_fold", [], []), "a uint8 tensor has no usable scale", "tensor class/add_fold"),
+        (set_quantization("class/add_fold", [0.0], [0]), "a uint8 tensor has no usable scale", "tensor class/add_fold"),
+        (set_quantization("class/add_fold", [float("nan")], [0]), "a uint8 tensor has no usable scale", "tensor class/add_fold"),
+        (set_quantization("class/add_fold", [0.1], [256]), "a uint8 tensor has no usable scale", "tensor class/add_fold"),
+        (set_quantization("class/bias", [0.5], [0]), "a bias is not quantized with its layer", "tensor class/bias"),
+        (set_quantization(INPUT, [2 / 255], [128]), "the model's input is scaled otherwise", f"input {INPUT}"),
+        (set_quantization(INPUT, [1 / 128], [127]), "the model's input is scaled otherwise", f"input {INPUT}"),
+        (rename(INPUT, "image"), "the model's inputs are not the graph's", "model.tflite"),
+        (rename(OUTPUTS[2], "scores"), "the model's outputs are not the graph's", "model.tflite"),
+        (swap_outputs, "the model's outputs are not the graph's, in its order", "model.tflite"),
+        (dequantize, "the uint8 model converts between number formats", "operator DEQUANTIZE 6"),
+        (custom_operator("Tan"), "a custom operator that no runtime brings", "operator Tan 6"),
+        (custom_operator("TFLite_Detection_PostProcess"), "post-process operator is not as in the graph", "model.tflite"),
+        (drop_operator, "post-process operator is not as in the graph", "model.tflite"),
+        (other_options(max_detections=11), "has another max_detections than the graph", "operator TFLite_Detection_PostProcess 5"),
+        (other_options(use_regular_nms=True), "has another use_regular_nms than the graph", "operator TFLite_Detection_PostProcess 5"),
+        (other_options(y_scale=10.1), "has another y_scale than the graph", "operator TFLite_Detection_PostProcess 5"),
+        (spoil_options, "options of the post-process operator cannot be read", "operator TFLite_Detection_PostProcess 5"),
+        (short_data, "holds another number of bytes than its shape says", "tensor box/weights"),
+        (no_constant_weights, "the weights of an operator are not constant", "tensor class/weights"),
+    ],
+)
 def test_what_must_not_be_is_named_with_its_place(change, says, where):
     model = small_detector()
     change(model)
@@ -165,12 +177,15 @@ def test_several_problems_are_told_at_once():
     assert "more is wrong: a tensor of the uint8 model is float32 at model.tflite, tensor class/add_fold" in refused(model).found
 
 
-@pytest.mark.parametrize(("changes", "says"), [
-    ({"inference_type": "float"}, "input has another type"),
-    ({"input_shape": [1, 300, 300, 3]}, "input has another shape"),
-    ({"mean": 127.0}, "scaled otherwise"),
-    ({"std": 127.5}, "scaled otherwise"),
-])
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"inference_type": "float"}, "input has another type"),
+        ({"input_shape": [1, 300, 300, 3]}, "input has another shape"),
+        ({"mean": 127.0}, "scaled otherwise"),
+        ({"std": 127.5}, "scaled otherwise"),
+    ],
+)
 def test_the_input_must_be_the_graphs(changes, says):
     assert says in refused(small_detector(), **changes).what
 
@@ -185,13 +200,16 @@ def test_a_float_model_may_hold_no_quantized_tensor_and_no_conversion():
     assert "the float model converts" in refused(model, inference_type="float").what
 
 
-@pytest.mark.parametrize(("content", "says"), [
-    (b"", "is an empty file"),
-    (b"TFL3", "is not a TensorFlow Lite model"),
-    (b"<html>not found</html>", "is not a TensorFlow Lite model"),
-    (b"\x10\0\0\0TFL3", "is damaged"),
-    (b"\xff\xff\xff\x7fTFL3" + b"\0" * 100, "is damaged"),
-])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is an empty file"),
+        (b"TFL3", "is not a TensorFlow Lite model"),
+        (b"<html>not found</html>", "is not a TensorFlow Lite model"),
+        (b"\x10\0\0\0TFL3", "is damaged"),
+        (b"\xff\xff\xff\x7fTFL3" + b"\0" * 100, "is damaged"),
+    ],
+)
 def test_what_is_no_model_is_refused(content, says):
     assert says in refused(content).what
 
@@ -254,10 +272,15 @@ def test_a_canonical_model_detects_the_same():
             assert (one == other).all()
 
 
-@given(some.dictionaries(some.text(alphabet="abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=20),
-                         some.one_of(some.booleans(), some.integers(-2**40, 2**40), some.floats(width=32, allow_nan=False)),
-                         min_size=1, max_size=20),
-       some.randoms(use_true_random=False))
+@given(
+    some.dictionaries(
+        some.text(alphabet="abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=20),
+        some.one_of(some.booleans(), some.integers(-(2**40), 2**40), some.floats(width=32, allow_nan=False)),
+        min_size=1,
+        max_size=20,
+    ),
+    some.randoms(use_true_random=False),
+)
 def test_any_map_of_numbers_becomes_canonical(values, shuffle):
     names = list(values)
     shuffle.shuffle(names)
@@ -289,7 +312,7 @@ def survives(content):
 
 @given(some.integers(0, len(GOOD) - 1), some.binary(min_size=1, max_size=8))
 def test_bytes_written_over_a_model_are_survived(place, data):
-    survives(GOOD[:place] + data + GOOD[place + len(data):])
+    survives(GOOD[:place] + data + GOOD[place + len(data) :])
 
 
 @given(some.integers(0, len(GOOD)))

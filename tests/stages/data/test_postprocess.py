@@ -6,9 +6,19 @@ from _detection.postprocess import Attributes, attributes, decode_boxes, postpro
 from _runtime import StageError
 from litert_operator import postprocess_model, run_model
 
-USUAL = {"max_detections": 10, "max_classes_per_detection": 1, "detections_per_class": 10, "use_regular_nms": False,
-         "nms_score_threshold": 1e-8, "nms_iou_threshold": 0.5, "num_classes": 2, "y_scale": 10.0, "x_scale": 10.0, "h_scale": 5.0,
-         "w_scale": 5.0}
+USUAL = {
+    "max_detections": 10,
+    "max_classes_per_detection": 1,
+    "detections_per_class": 10,
+    "use_regular_nms": False,
+    "nms_score_threshold": 1e-8,
+    "nms_iou_threshold": 0.5,
+    "num_classes": 2,
+    "y_scale": 10.0,
+    "x_scale": 10.0,
+    "h_scale": 5.0,
+    "w_scale": 5.0,
+}
 
 
 def raw(seed, count, columns, levels=None):
@@ -41,9 +51,15 @@ def test_it_equals_the_operator(regular, background, levels):
     for seed in range(20):
         random = np.random.RandomState(100 + seed)
         classes = random.randint(1, 6)
-        how = dict(USUAL, use_regular_nms=regular, num_classes=int(classes), max_detections=int(random.randint(1, 60)),
-                   detections_per_class=int(random.randint(1, 40)), nms_iou_threshold=float(np.float32(random.choice([0.3, 0.5, 0.6]))),
-                   nms_score_threshold=float(np.float32(random.choice([0, 1e-8, 0.3, 0.5]))))
+        how = dict(
+            USUAL,
+            use_regular_nms=regular,
+            num_classes=int(classes),
+            max_detections=int(random.randint(1, 60)),
+            detections_per_class=int(random.randint(1, 40)),
+            nms_iou_threshold=float(np.float32(random.choice([0.3, 0.5, 0.6]))),
+            nms_score_threshold=float(np.float32(random.choice([0, 1e-8, 0.3, 0.5]))),
+        )
         compare(*raw(seed, random.randint(1, 150), classes + background, levels), how)
 
 
@@ -81,13 +97,16 @@ def test_boxes_are_decoded_from_centre_and_size():
     np.testing.assert_allclose(decode_boxes(encoding, anchor, Attributes(**USUAL)), [[0.32, 0.18, 0.72, 0.28]], atol=1e-6)
 
 
-@pytest.mark.parametrize(("encodings", "scores", "says"), [
-    (np.zeros([5, 4]), np.zeros([4, 2]), "boxes do not fit"),
-    (np.zeros([4, 4]), np.zeros([4, 4]), "scores do not fit"),
-    (np.zeros([4, 4]), np.zeros([3, 2]), "scores do not fit"),
-    (np.full([4, 4], np.nan), np.zeros([4, 2]), "not finite"),
-    (np.zeros([4, 4]), np.array([[0, 0], [0, 0], [0, np.inf], [0, 0]]), "not finite"),
-])
+@pytest.mark.parametrize(
+    ("encodings", "scores", "says"),
+    [
+        (np.zeros([5, 4]), np.zeros([4, 2]), "boxes do not fit"),
+        (np.zeros([4, 4]), np.zeros([4, 4]), "scores do not fit"),
+        (np.zeros([4, 4]), np.zeros([3, 2]), "scores do not fit"),
+        (np.full([4, 4], np.nan), np.zeros([4, 2]), "not finite"),
+        (np.zeros([4, 4]), np.array([[0, 0], [0, 0], [0, np.inf], [0, 0]]), "not finite"),
+    ],
+)
 def test_outputs_that_make_no_sense_are_refused(encodings, scores, says):
     with pytest.raises(StageError, match=says):
         postprocess(encodings.astype(np.float32), scores.astype(np.float32), np.full([4, 4], 0.5, np.float32), Attributes(**USUAL))

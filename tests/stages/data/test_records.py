@@ -3,6 +3,7 @@
 That TensorFlow 1.13 and the Object Detection API read them is tested in tests/stages/train/test_records_decode.py, on the file
 tests/stages/golden/two.record that a test here keeps true.
 """
+
 import hashlib
 import json
 import os
@@ -14,21 +15,27 @@ from _detection.tfrecord import example_bytes, frame, masked_crc32c, parse_examp
 from _runtime import StageError
 from hypothesis import given
 from hypothesis import strategies as st
-from stage_helpers import ROOT, load
 from voc_files import HEIGHT, WIDTH, image_bytes, ingest, records, voc, write_pair
+
+from stage_helpers import ROOT, load
 
 GOLDEN = ROOT / "tests" / "stages" / "golden"
 run = load("records", "run")
 
 # RFC 3720, appendix B.4
-VECTORS = [(bytes(32), 0x8A9136AA), (b"\xff" * 32, 0x62A8AB43), (bytes(range(32)), 0x46DD794E), (bytes(range(31, -1, -1)), 0x113FDB5C),
-           (b"123456789", 0xE3069283)]
+VECTORS = [
+    (bytes(32), 0x8A9136AA),
+    (b"\xff" * 32, 0x62A8AB43),
+    (bytes(range(32)), 0x46DD794E),
+    (bytes(range(31, -1, -1)), 0x113FDB5C),
+    (b"123456789", 0xE3069283),
+]
 
 
 @pytest.mark.parametrize(("data", "crc"), VECTORS)
 def test_checksums_are_masked_crc32c(data, crc):
     rotated = ((crc >> 15) | (crc << 17)) & 0xFFFFFFFF
-    assert masked_crc32c(data) == (rotated + 0xA282EAD8) % 2 ** 32
+    assert masked_crc32c(data) == (rotated + 0xA282EAD8) % 2**32
 
 
 def payloads(data):
@@ -36,8 +43,8 @@ def payloads(data):
     place = 0
     while place < len(data):
         length = struct.unpack_from("<Q", data, place)[0]
-        payload = data[place + 12:place + 12 + length]
-        assert struct.unpack_from("<I", data, place + 8)[0] == masked_crc32c(data[place:place + 8])
+        payload = data[place + 12 : place + 12 + length]
+        assert struct.unpack_from("<I", data, place + 8)[0] == masked_crc32c(data[place : place + 8])
         assert struct.unpack_from("<I", data, place + 12 + length)[0] == masked_crc32c(payload)
         yield payload
         place += 16 + length
@@ -53,7 +60,10 @@ def test_an_example_is_the_protocol_buffer_that_tensorflow_defines():
     entry = b"\x0a\x01a" + b"\x12\x06" + b"\x1a\x04" + b"\x0a\x02\x01\x02"
     assert example_bytes({"a": ("int64", [1, 2])}) == b"\x0a" + bytes([len(entry) + 2]) + b"\x0a" + bytes([len(entry)]) + entry
     assert parse_example(example_bytes({"x": ("float", [0.5]), "y": ("bytes", [b"\xff", "\u00e9"]), "z": ("int64", [])})) == {
-        "x": [0.5], "y": [b"\xff", "\u00e9".encode()], "z": []}
+        "x": [0.5],
+        "y": [b"\xff", "\u00e9".encode()],
+        "z": [],
+    }
 
 
 def test_an_example_does_not_depend_on_the_order_of_its_features():
@@ -66,8 +76,12 @@ def dataset(tmp_path):
     """Twenty training images, three validation images; one without objects."""
     root = tmp_path / "root"
     for number in range(20):
-        write_pair(root / "train", "i%02d" % number, [("cat", 16, 12, 32, 24), ("dog", 0, 0, 64, 48)][:1 + number % 2] if number else [],
-                   extra="<truncated>1</truncated>")
+        write_pair(
+            root / "train",
+            "i%02d" % number,
+            [("cat", 16, 12, 32, 24), ("dog", 0, 0, 64, 48)][: 1 + number % 2] if number else [],
+            extra="<truncated>1</truncated>",
+        )
     for number in range(3):
         write_pair(root / "val", "v%d" % number, [("dog", 1, 2, 3, 4)])
     return ingest(tmp_path / "dataset", root, splits={"train": {"folder": "train"}, "val": {"folder": "val"}}).output
@@ -161,8 +175,9 @@ def test_the_golden_file_is_what_this_code_writes(tmp_path):
     root = tmp_path / "root"
     root.mkdir()
     (root / "a.png").write_bytes(image_bytes(1, (8, 4), "PNG"))
-    (root / "a.xml").write_text(voc("a.png", [("na\u00efve", 1, 1, 7, 3), ("a", 0, 0, 8, 4)], (8, 4), "<difficult>1</difficult>"),
-                                encoding="utf-8")
+    (root / "a.xml").write_text(
+        voc("a.png", [("na\u00efve", 1, 1, 7, 3), ("a", 0, 0, 8, 4)], (8, 4), "<difficult>1</difficult>"), encoding="utf-8"
+    )
     (root / "b.png").write_bytes(image_bytes(2, (5, 7), "PNG", "L"))
     (root / "b.xml").write_text(voc("b.png", [], (5, 7)))
     made = records(tmp_path / "records", ingest(tmp_path / "dataset", root).output).output

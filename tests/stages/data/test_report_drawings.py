@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+
 from stage_helpers import load
 
 charts = load("report", "line_chart")

@@ -1,11 +1,13 @@
 """The generated dataset: the same on every machine, labelled truthfully, and hard enough to be worth training on."""
+
 import hashlib
 
 import numpy as np
 import pytest
 from lxml import etree
-from stage_helpers import load
 from voc_files import ingest, run_here
+
+from stage_helpers import load
 
 drawing = load("shapes", "shape_drawing")
 

@@ -1,4 +1,5 @@
 """Tiny labelled datasets on disk, and a stage's program run in this process."""
+
 import io
 import os
 from pathlib import Path
@@ -7,6 +8,7 @@ import numpy as np
 import yaml
 from _runtime import Task
 from PIL import Image
+
 from stage_helpers import ROOT, STAGES, artifact, load
 
 WIDTH, HEIGHT = 64, 48
@@ -25,9 +27,20 @@ def run_here(stage, folder, inputs, cpus=1, **params):
         raise KeyError("no such parameters: %s" % unknown)
     output = Path(str(folder)) / "output"
     output.mkdir(parents=True)
-    task = Task({"schema": 1, "stage": stage, "name": stage, "params": dict(defaults(stage), **params), "inputs": inputs,
-                 "output": str(output),
-                 "scratch": str(folder), "result": str(Path(str(folder)) / "result.json"), "cpus": cpus, "run": None})
+    task = Task(
+        {
+            "schema": 1,
+            "stage": stage,
+            "name": stage,
+            "params": dict(defaults(stage), **params),
+            "inputs": inputs,
+            "output": str(output),
+            "scratch": str(folder),
+            "result": str(Path(str(folder)) / "result.json"),
+            "cpus": cpus,
+            "run": None,
+        }
+    )
     load(stage, "run").main(task)
     return task
 
@@ -61,14 +74,18 @@ def voc(filename="a.jpg", boxes=(("cat", 10, 10, 30, 40),), size=(WIDTH, HEIGHT)
     """A VOC annotation. boxes: (label, xmin, ymin, xmax, ymax); extra: further tags in each object."""
     objects = "".join(_OBJECT % (box[0], extra, *box[1:]) for box in boxes)
     return "<annotation>\n<filename>%s</filename>\n<size><width>%d</width><height>%d</height><depth>3</depth></size>%s\n</annotation>\n" % (
-        filename, size[0], size[1], objects)
+        filename,
+        size[0],
+        size[1],
+        objects,
+    )
 
 
 def write_pair(folder, stem, boxes=(("cat", 10, 10, 30, 40),), seed=None, **options):
     """FOLDER/STEM.jpg and FOLDER/STEM.xml; the content follows from the stem unless there is a seed."""
     folder = Path(str(folder))
     folder.mkdir(parents=True, exist_ok=True)
-    content = sum(ord(char) * 31 ** place for place, char in enumerate(folder.name + stem)) % 2 ** 31 if seed is None else seed
+    content = sum(ord(char) * 31**place for place, char in enumerate(folder.name + stem)) % 2**31 if seed is None else seed
     (folder / (stem + ".jpg")).write_bytes(image_bytes(content))
     (folder / (stem + ".xml")).write_text(voc(stem + ".jpg", boxes, **options), encoding="utf-8")
 

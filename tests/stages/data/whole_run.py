@@ -6,8 +6,9 @@ import math
 import random
 
 from PIL import Image, ImageDraw
-from stage_helpers import artifact
 from synthetic import image, obj, write
+
+from stage_helpers import artifact
 
 CLASSES = ["circle", "square"]
 MODEL = b"\x1c\0\0\0TFL3" + bytes(12000)

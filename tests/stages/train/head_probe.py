@@ -1,4 +1,6 @@
-"""Build a detector and print, as JSON, what its heads are made of: a program, so that it can put unpatched heads in place of the patched ones.
+"""Build a detector and print, as JSON, what its heads are made of.
+
+A program, so that it can put unpatched heads in place of the patched ones.
 
 head_probe.py CONFIG [FOLDER]    FOLDER holds box_head.py and class_head.py to use instead of the installed ones
 """

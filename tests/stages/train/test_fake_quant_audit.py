@@ -1,4 +1,5 @@
 """The fake-quant audit: every layer between image and outputs is listed, and whatever is missing is named."""
+
 import math
 
 import numpy as np
@@ -84,15 +85,18 @@ def test_a_concat_takes_the_union_of_its_inputs_ranges(graph):
     assert concat.range == (min(low for low, _ in heads), max(high for _, high in heads))
 
 
-@pytest.mark.parametrize(("quant", "layer", "says"), [
-    (EXPAND + "weights_quant", EXPAND + "Conv2D_Fold", "no fake-quantization of its weights"),
-    (EXPAND + "act_quant", EXPAND + "Conv2D_Fold", "no fake-quantization of its output"),
-    (DEPTHWISE + "weights_quant", DEPTHWISE + "depthwise_Fold", "no fake-quantization of its weights"),
-    (DEPTHWISE + "act_quant", DEPTHWISE + "depthwise_Fold", "no fake-quantization of its output"),
-    (HEAD + "weights_quant", HEAD + "Conv2D_Fold", "no fake-quantization of its weights"),
-    (HEAD + "act_quant", HEAD + "Conv2D_Fold", "no fake-quantization of its output"),
-    ("FeatureExtractor/MobilenetV2/expanded_conv_2/post_activation_bypass_quant", ADD, "no fake-quantization of its output"),
-])
+@pytest.mark.parametrize(
+    ("quant", "layer", "says"),
+    [
+        (EXPAND + "weights_quant", EXPAND + "Conv2D_Fold", "no fake-quantization of its weights"),
+        (EXPAND + "act_quant", EXPAND + "Conv2D_Fold", "no fake-quantization of its output"),
+        (DEPTHWISE + "weights_quant", DEPTHWISE + "depthwise_Fold", "no fake-quantization of its weights"),
+        (DEPTHWISE + "act_quant", DEPTHWISE + "depthwise_Fold", "no fake-quantization of its output"),
+        (HEAD + "weights_quant", HEAD + "Conv2D_Fold", "no fake-quantization of its weights"),
+        (HEAD + "act_quant", HEAD + "Conv2D_Fold", "no fake-quantization of its output"),
+        ("FeatureExtractor/MobilenetV2/expanded_conv_2/post_activation_bypass_quant", ADD, "no fake-quantization of its output"),
+    ],
+)
 def test_a_missing_node_is_an_error_that_names_the_layer(graph, quant, layer, says):
     bypass(graph, quant + FAKE_QUANT)
     layers = rows(graph)
@@ -110,14 +114,17 @@ def test_a_head_without_a_range_leaves_its_concat_without_one(graph):
     assert "has no fake-quantization" in concat.status
 
 
-@pytest.mark.parametrize(("low", "high", "says"), [
-    (0, 0, "is empty"),
-    (1, 2, "does not contain 0"),
-    (-2, -1, "does not contain 0"),
-    (math.nan, 1, "is not finite"),
-    (-math.inf, 1, "is not finite"),
-    (-6, 6, "never updated"),
-])
+@pytest.mark.parametrize(
+    ("low", "high", "says"),
+    [
+        (0, 0, "is empty"),
+        (1, 2, "does not contain 0"),
+        (-2, -1, "does not contain 0"),
+        (math.nan, 1, "is not finite"),
+        (-math.inf, 1, "is not finite"),
+        (-6, 6, "never updated"),
+    ],
+)
 @pytest.mark.parametrize("which", ["weights", "act"])
 def test_a_range_that_means_nothing_is_an_error(graph, which, low, high, says):
     set_range(graph, f"{EXPAND}{which}_quant", low, high)
@@ -175,6 +182,7 @@ def test_one_reader_that_sees_the_unquantized_value_is_enough_for_an_error():
     def build(image):
         layer = tf.nn.conv2d(image, quantized(tf.ones([1, 1, 2, 2])), [1, 1, 1, 1], "SAME", name="layer")
         return quantized(layer) + tf.sigmoid(layer, name="reader")
+
     layers = {layer.name: layer for layer in small_graph(build)}
     assert layers["layer"].status == "no fake-quantization of its output: reader (Sigmoid) reads it as it is"
 
@@ -186,8 +194,14 @@ def test_a_layer_whose_value_is_the_output_itself_is_an_error():
 
 def test_a_concat_looks_through_operators_that_keep_the_range():
     def build(image):
-        return tf.concat([tf.image.resize_nearest_neighbor(quantized(image, -2.0, 1.0), [2, 2]),
-                          tf.nn.max_pool(quantized(image, -1.0, 3.0), [1, 2, 2, 1], [1, 2, 2, 1], "SAME")], 3)
+        return tf.concat(
+            [
+                tf.image.resize_nearest_neighbor(quantized(image, -2.0, 1.0), [2, 2]),
+                tf.nn.max_pool(quantized(image, -1.0, 3.0), [1, 2, 2, 1], [1, 2, 2, 1], "SAME"),
+            ],
+            3,
+        )
+
     assert [(layer.status, layer.range) for layer in small_graph(build)] == [(FROM_INPUTS, (-2.0, 3.0))]
 
 

@@ -1,8 +1,8 @@
 """Inference with the frozen graph: TensorFlow's raw outputs, decoded as the .tflite's operator does."""
+
 import json
 import shutil
 
-import detector_images
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,6 +12,8 @@ from _detection.postprocess import Attributes, Detections, postprocess
 from _detection.resize import model_input, sha256
 from _runtime import StageError
 from _tf1.graph import read_graph, write_message
+
+import detector_images
 from stage_helpers import artifact, load
 
 frozen_detector = load("infer-frozen", "frozen_detector")
@@ -29,6 +31,7 @@ def dataset(tmp_path_factory):
 def infer(run_stage, tiny_graph, dataset):
     def call(graph=tiny_graph, data=dataset, split="val", cpus=1):
         return run_stage("infer-frozen", {"split": split}, {"graph": artifact("freeze", "frozen-graph", graph), "dataset": data}, cpus=cpus)
+
     return call
 
 
@@ -71,10 +74,13 @@ def test_the_result_does_not_depend_on_the_number_of_processes(infer):
         assert (one.output / name).read_bytes() == (two.output / name).read_bytes()
 
 
-@pytest.mark.parametrize(("classes", "says"), [
-    (["circle", "square"], "different numbers of classes"),
-    (["circle", "triangle", "square"], "name a class differently"),
-])
+@pytest.mark.parametrize(
+    ("classes", "says"),
+    [
+        (["circle", "square"], "different numbers of classes"),
+        (["circle", "triangle", "square"], "name a class differently"),
+    ],
+)
 def test_a_dataset_with_other_classes_is_refused(infer, tmp_path, classes, says):
     done = infer(data=detector_images.write_dataset(tmp_path / "other", classes, count=1))
     assert says in done.error["what"]
@@ -104,6 +110,7 @@ def test_a_graph_without_its_outputs_is_refused(infer, spoilt):
         for node in graph.node:
             if node.name == "raw_outputs/class_predictions":
                 node.name = "something_else"
+
     change_graph(spoilt, rename)
     done = infer(graph=spoilt)
     assert done.error["what"] == "the frozen graph lacks an input or output"
@@ -115,6 +122,7 @@ def test_weights_that_are_not_finite_are_an_error_that_names_the_image(infer, sp
         node = next(node for node in graph.node if node.name == "BoxPredictor_0/BoxEncodingPredictor/BatchNorm/beta")
         value = tf.make_ndarray(node.attr["value"].tensor)
         node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(np.full_like(value, np.nan)))
+
     change_graph(spoilt, poison)
     done = infer(graph=spoilt)
     assert done.error["what"] == "the model puts out values that are not finite"
@@ -137,5 +145,7 @@ def test_boxes_are_clipped_to_the_image_and_those_outside_left_out():
     boxes = np.array([[-0.5, 0.25, 0.5, 1.5], [1.1, 0.2, 1.3, 0.4], [0.1, 0.2, 0.3, 0.4]], np.float32)
     found = Detections(boxes, np.array([0, 1, 2]), np.array([0.9, 0.8, 0.1], np.float32))
     rows = coco_results({"id": 7, "width": 200, "height": 100}, found)
-    assert rows == [{"image_id": 7, "category_id": 1, "score": 0.9, "bbox": [50.0, 0.0, 150.0, 50.0]},
-                    {"image_id": 7, "category_id": 3, "score": 0.1, "bbox": [40.0, 10.0, 40.0, 20.0]}]
+    assert rows == [
+        {"image_id": 7, "category_id": 1, "score": 0.9, "bbox": [50.0, 0.0, 150.0, 50.0]},
+        {"image_id": 7, "category_id": 3, "score": 0.1, "bbox": [40.0, 10.0, 40.0, 20.0]},
+    ]

@@ -2,9 +2,11 @@
 
 tests/stages/golden/two.record: a.png (8 × 4, two objects) and b.png (5 × 7 grey, none), kept true by tests/stages/data/test_records.py.
 """
+
 import tensorflow as tf
 from object_detection.data_decoders.tf_example_decoder import TfExampleDecoder
 from object_detection.utils import label_map_util
+
 from stage_helpers import ROOT
 
 RECORD = str(ROOT / "tests" / "stages" / "golden" / "two.record")

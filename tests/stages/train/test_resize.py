@@ -1,4 +1,5 @@
 """The model's input is what TensorFlow 1.13 makes of the same file in training."""
+
 import io
 
 import numpy as np
@@ -6,32 +7,38 @@ import pytest
 import tensorflow as tf
 from _detection.resize import load_rgb, model_input, normalize, resize_bilinear
 from _runtime import StageError
-from detector_images import picture
 from PIL import Image
+
+from detector_images import picture
 
 
 @pytest.fixture(scope="module")
 def tensorflow():
     """tensorflow(make, value): make(placeholder) evaluated."""
     with tf.Session(graph=tf.Graph()) as session:
+
         def call(make, value):
             with session.graph.as_default():
                 source = tf.placeholder(tf.string if isinstance(value, bytes) else tf.float32)
                 if not isinstance(value, bytes):
                     source.set_shape(value.shape)
                 return session.run(make(source), {source: value})
+
         yield call
 
 
-@pytest.mark.parametrize(("width", "height", "target"), [
-    (960, 540, (300, 300)),
-    (378, 504, (300, 300)),
-    (160, 160, (160, 160)),
-    (37, 91, (300, 160)),
-    (1, 1, (5, 7)),
-    (2, 3, (1, 1)),
-    (333, 7, (64, 1001)),
-])
+@pytest.mark.parametrize(
+    ("width", "height", "target"),
+    [
+        (960, 540, (300, 300)),
+        (378, 504, (300, 300)),
+        (160, 160, (160, 160)),
+        (37, 91, (300, 160)),
+        (1, 1, (5, 7)),
+        (2, 3, (1, 1)),
+        (333, 7, (64, 1001)),
+    ],
+)
 def test_resizing_equals_tensorflows_to_the_last_bit(tensorflow, width, height, target):
     image = picture(width, width, height)
     ours = resize_bilinear(image, *target)

@@ -1,4 +1,5 @@
 """A small quantization-aware SSD checkpoint, made in seconds: random weights, and ranges from two steps on noise. Python 3.7."""
+
 import json
 
 import numpy as np
@@ -60,8 +61,11 @@ def write_checkpoint(folder, text, steps=2):
         step = tf.train.get_or_create_global_step()
         if config.HasField("graph_rewriter"):
             graph_rewriter_builder.build(config.graph_rewriter, is_training=True)()
-        fetches = [predictions["box_encodings"], predictions["class_predictions_with_background"],
-                   tf.get_collection(tf.GraphKeys.UPDATE_OPS)]
+        fetches = [
+            predictions["box_encodings"],
+            predictions["class_predictions_with_background"],
+            tf.get_collection(tf.GraphKeys.UPDATE_OPS),
+        ]
         options = tf.ConfigProto()
         options.graph_options.rewrite_options.disable_meta_optimizer = True  # it takes longer than everything else here
         with tf.Session(config=options) as session:
@@ -71,6 +75,7 @@ def write_checkpoint(folder, text, steps=2):
             session.run(tf.assign(step, steps))
             tf.train.Saver().save(session, str(folder / "model.ckpt"), global_step=steps, write_meta_graph=False, write_state=False)
     (folder / "pipeline.config").write_text(text, encoding="utf-8")
-    (folder / "checkpoint.json").write_text(json.dumps({"schema": 1, "step": steps, "prefix": f"model.ckpt-{steps}", "evaluations": [],
-                                                        "classes": CLASSES}), encoding="utf-8")
+    (folder / "checkpoint.json").write_text(
+        json.dumps({"schema": 1, "step": steps, "prefix": f"model.ckpt-{steps}", "evaluations": [], "classes": CLASSES}), encoding="utf-8"
+    )
     (folder / "history.json").write_text('{"schema": 1, "steps": [], "evaluations": []}\n', encoding="utf-8")
