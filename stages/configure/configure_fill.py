@@ -60,11 +60,8 @@ def fill(config, data, warn):
     """Write into `config` what the data says; the changes, as of `apply_overrides`. warn: called with a text."""
     split = data.evaluation_split()
     if split != "val":
-        warn(
-            "there is no val split: evaluation during training reads `{}`{}".format(
-                split, "; do not choose settings or the exported checkpoint by it" if split == "test" else ", so its mAP flatters the model"
-            )
-        )
+        doubt = "do not choose settings or the exported checkpoint by it" if split == "test" else "its mAP flatters the model"
+        warn(f"there is no val split: evaluation during training reads `{split}`; {doubt}")
     steps = _readers(config)
     why = "the records say so"
     steps += [

@@ -122,8 +122,10 @@ def _head_batch_norm(config):
     field = f"model.ssd.box_predictor.{kind}.conv_hyperparams.batch_norm"
     if kind == "weight_shared_convolutional_box_predictor":
         return [
-            "the weight-shared box predictor's last convolutions keep their biases: "
-            "only those of the convolutional box predictor are patched"
+            (
+                "the weight-shared box predictor's last convolutions keep their biases: "
+                "only those of the convolutional box predictor are patched"
+            )
         ]
     if kind != "convolutional_box_predictor":
         raise _refuse(
@@ -166,9 +168,11 @@ def _freeze_batch_norm(config):
         and config.train_config.num_steps < 20000
     ):
         return [
-            "model.ssd.feature_extractor.override_base_feature_extractor_hyperparams is false: "
-            "the backbone's batch norm then averages with a fixed decay "
-            f"of 0.9997, not {decay:g}, and its statistics lag by thousands of steps: from random weights mAP stays near 0"
+            (
+                "model.ssd.feature_extractor.override_base_feature_extractor_hyperparams is false: "
+                "the backbone's batch norm then averages with a fixed decay "
+                f"of 0.9997, not {decay:g}, and its statistics lag by thousands of steps: from random weights mAP stays near 0"
+            )
         ]
     return []
 
