@@ -40,7 +40,15 @@ def _check_request(graph, inference_type, dummy):
             raise StageError(
                 "the dummy range is not one", "convert.dummy_ranges", "[min, max] with min <= 0 <= max and min < max", dummy, "try [0, 6]"
             )
-    elif inference_type == "uint8" and not graph["quantized"]:
+    if inference_type == "uint8" and not all(float(graph["input"][name]).is_integer() for name in ("mean", "std")):
+        raise StageError(
+            "TOCO takes whole numbers only for the input's mean and standard deviation",
+            "graph.json: input",
+            "whole numbers",
+            "mean %g, std %g" % (graph["input"]["mean"], graph["input"]["std"]),
+            "use a MobileNet or Inception feature extractor",
+        )
+    if inference_type == "uint8" and dummy is None and not graph["quantized"]:
         raise StageError(
             "the graph was not trained for quantization, so a uint8 model cannot be made of it",
             "fake_quant_audit.json",

@@ -95,8 +95,8 @@ def training_normalization(config, size):
 def quantized_normalization(mean, std):
     """The nearest (mean, std) whose mean is a whole number, as the zero point of a uint8 input must be; black keeps its exact value.
 
-    MobileNet's (127.5, 127.5) becomes the (128, 128) that TensorFlow Lite detectors have by convention: off by nothing for black,
-    by half a grey level in the middle and by one for white.
+    MobileNet's (127.5, 127.5) becomes the (128, 128) that TensorFlow Lite detectors have by convention: the model then takes black as
+    training did, the middle for half a grey level darker and white for one.
     """
     whole = math.floor(mean + 0.5)
     return whole, (std * whole / mean if mean else std)
