@@ -39,14 +39,8 @@ class Trainer:
     """
 
     def __init__(self, task, make_graph, evaluator, folder, writer, plan):
-        self._task, self._make_graph, self._evaluator, self._folder, self._writer, self._plan = (
-            task,
-            make_graph,
-            evaluator,
-            folder,
-            writer,
-            plan,
-        )
+        self._task, self._folder, self._writer, self._plan = task, folder, writer, plan
+        self._make_graph, self._evaluator = make_graph, evaluator
         self._graph = None
         self._speed = Speed()
         self._mark = time.monotonic()
@@ -104,13 +98,7 @@ class Trainer:
         try:
             return self._graph.step()
         except tf.errors.OpError as error:
-            raise StageError(
-                "TensorFlow could not run a training step",
-                "step %d" % (step + 1),
-                "a step",
-                "{}: {}".format(type(error).__name__, error.message.splitlines()[0] if error.message else ""),
-                "records that changed or are damaged are the usual cause: build them again; the stage's log has the operation",
-            ) from error
+            raise _broken(f"step {step + 1}", error) from error
 
     def _note(self, step, values):
         """Progress of one step; refuses a loss that is no number."""
@@ -135,7 +123,7 @@ class Trainer:
             step,
             plan.num_steps,
             "step",
-            loss=values["loss"],
+            loss=round(values["loss"], 4),
             steps_per_s=round(speed, 3),
             eta_s=left and round(left, 1),
             phase="quantized" if plan.delay is not None and step >= plan.delay else "float",
@@ -149,15 +137,15 @@ class Trainer:
         """Write and seal the checkpoint of `step`, and remove those that are no longer needed."""
         try:
             self._graph.save(self._folder.prefix(step))
-        except tf.errors.OpError as error:
+            self._seal(step)
+        except (tf.errors.OpError, OSError) as error:
             raise StageError(
                 "the checkpoint could not be written",
                 self._folder.prefix(step),
                 "room for it",
-                error.message,
-                "free space on the disk and run again: training resumes from step %d" % self._saved,
+                str(error).splitlines()[0],
+                f"free space on the disk and run again: training resumes from step {self._saved}",
             ) from error
-        self._seal(step)
         self._saved = step
         best = self.history.best(self._plan.delay)
         self._folder.prune(self._plan.keep, {best["step"]} if best else ())
@@ -172,7 +160,10 @@ class Trainer:
     def _evaluate_if_due(self, step):
         if not evaluation_due(step, self._plan) or self.history.evaluated(step):
             return
-        result = self._evaluator.evaluate(self._folder.prefix(step), step)
+        try:
+            result = self._evaluator.evaluate(self._folder.prefix(step), step)
+        except tf.errors.OpError as error:
+            raise _broken(f"evaluation of step {step}", error) from error
         self.history.evaluations.append(result)
         self._seal(step)
         self._task.say("step %d: mAP %.3f, mAP@0.5 %.3f" % (step, result["map"], result["map50"]))
@@ -185,3 +176,14 @@ class Trainer:
         if step > self._saved:
             self._checkpoint(step)
             self._task.say("stopped at step %d; the next run resumes there" % step)
+
+
+def _broken(where, error):
+    """The StageError for what TensorFlow raised while it read records or computed."""
+    return StageError(
+        "TensorFlow could not go on",
+        where,
+        "readable records and finite values",
+        "{}: {}".format(type(error).__name__, (error.message or "").split("\n")[0]),
+        "records that changed or are damaged are the usual cause: build them again; the stage's log names the operation",
+    )
