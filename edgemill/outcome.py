@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgemill import SCHEMA
+from edgemill.console import printable
 from edgemill.engines.seam import Ending, Outcome
 from edgemill.errors import EdgeMillError, StageFailedError
 from edgemill.hashing import canonical
@@ -96,8 +97,8 @@ def unwritten(what: str, error: OSError, place: Path) -> EdgeMillError:
 
 
 def last_lines(log: Path, count: int = TAIL_LINES) -> Sequence[str]:
-    """The end of a log, without the lines' terminal control."""
+    """The end of a log: of each line what a terminal would show last, without what would steer it."""
     with log.open("rb") as stream:
         stream.seek(max(0, log.stat().st_size - 16384))
-        lines = stream.read().decode(errors="replace").splitlines()
-    return [line.split("\r")[-1].rstrip()[:500] for line in lines if line.strip()][-count:]
+        lines = stream.read().decode(errors="replace").split("\n")
+    return [printable(line.rstrip().split("\r")[-1])[:500] for line in lines if line.strip()][-count:]

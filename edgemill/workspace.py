@@ -153,7 +153,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(path.read_bytes())
         checksum = manifest.pop("checksum")
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise DamagedArtifactError(
             "a published artifact has no readable manifest", where=str(path), found=f"{type(error).__name__}: {error}"
         ) from None
