@@ -59,6 +59,9 @@ def _apply(patch: Path, room: Path) -> None:
     try:
         parsed = patch_ng.fromfile(str(patch))
         applied = bool(parsed) and parsed.apply(strip=1, root=str(room), fuzz=False)
+    except OSError as error:  # it removes or renames what is not there
+        applied = False
+        log.write(str(error))
     finally:
         logger.removeHandler(handler)
     if not applied:
