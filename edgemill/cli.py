@@ -11,6 +11,7 @@ from invoke.exceptions import ParseError
 from edgemill import PROJECT
 
 WRONG_REQUEST = 2
+STOPPED = 130
 
 
 class Mill(Program):
@@ -34,11 +35,19 @@ class Mill(Program):
         """The tasks and their options."""
         try:
             super().parse_tasks()
-        except ParseError as error:
+        except (ParseError, ValueError) as error:  # a ValueError: text where an option takes a number
             _refuse(error)
 
+    def execute(self) -> None:
+        """The tasks themselves; Invoke would end with 1 where Ctrl-C comes in one that does not catch it."""
+        try:
+            super().execute()
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            raise SystemExit(STOPPED) from None
 
-def _refuse(error: ParseError) -> NoReturn:
+
+def _refuse(error: Exception) -> NoReturn:
     print(f"error: {error}\n  next:     ./mill --list, or ./mill --help TASK", file=sys.stderr)
     raise SystemExit(WRONG_REQUEST)
 
