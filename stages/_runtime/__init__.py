@@ -12,6 +12,7 @@ Python 3.7 and the standard library only, because it runs in every image. A stag
         run(main)
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -146,17 +147,22 @@ def run(main):
         sys.exit(128 + signal_received.args[0])
     except Exception as error:  # noqa: BLE001  the boundary: anything else is a defect, reported with its traceback in the log
         traceback.print_exc()
-        task.finish(
-            {
-                "what": "%s: %s" % (type(error).__name__, error),
-                "where": _innermost(error),
-                "expected": None,
-                "found": None,
-                "remedy": "this looks like a defect in the stage: read its log",
-            }
-        )
+        task.finish(_disk_full(error) or _defect(error))
         sys.exit(1)
     task.finish()
+
+
+def _disk_full(error):
+    """The fields of the failure where the disk is full or a quota is used up, else None."""
+    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return None
+    remedy = "free space (./mill gc removes what no pipeline uses)"
+    return StageError(error.strerror, error.filename or _innermost(error), "room for what the stage writes", None, remedy).as_dict()
+
+
+def _defect(error):
+    what = "%s: %s" % (type(error).__name__, error)
+    return StageError(what, _innermost(error), remedy="this looks like a defect in the stage: read its log").as_dict()
 
 
 def _innermost(error):
