@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from _runtime import StageError, Task, atomic_write, sha256_file, write_json
+
 from stage_helpers import STAGES
 
 PROGRAM = """
@@ -111,9 +112,14 @@ def test_a_task_of_another_schema_is_refused(tmp_path):
 
 def test_a_file_is_whole_or_not_there(tmp_path):
     (tmp_path / "a").write_text("old")
-    with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "a") as stream:
-        stream.write(b"new")
-        raise ZeroDivisionError
+
+    def write_half():
+        with atomic_write(tmp_path / "a") as stream:
+            stream.write(b"new")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_half()
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_text() == "old"
 
