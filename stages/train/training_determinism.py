@@ -2,8 +2,9 @@
 
 Three things make TensorFlow 1.13's quantization-aware training differ from run to run, even with a graph seed:
 
-1. The input pipeline. Its map functions ignore the graph's seed, and the API maps many records at once, so that augmentations draw from one
-   random generator in whatever order the threads come. `sequential_input` reads, shuffles and maps in one fixed order, from a given seed.
+1. The input pipeline. Its map functions ignore the graph's seed, crops ignore any graph's seed, and the API maps many records at once, so
+   that augmentations draw from one random generator in whatever order the threads come. `sequential_input` reads, shuffles and maps in one
+   fixed order, from a given seed.
 2. Moving averages. Batch norm's update operations assign to variables that other operations of the same step read through an alias of the
    same memory; nothing says which comes first. `order_assignments` makes each assignment wait for those readers.
 3. The optimizer's updates write weights in place as soon as their own gradient is known, while other gradients may still read them.
@@ -20,6 +21,7 @@ from contextlib import contextmanager
 import tensorflow as tf
 from object_detection import inputs
 from object_detection.data_decoders import tf_example_decoder
+from tensorflow.core.framework import attr_value_pb2
 
 # Operations whose output may be the very memory of their input.
 _ALIASES = frozenset(("Identity", "Reshape", "ExpandDims", "Squeeze", "StopGradient", "Switch", "Merge", "Enter", "RefIdentity"))
@@ -60,7 +62,9 @@ def _dataset(reader, batch_size, transform, seed):
     def decode(record):
         # A map function is a graph of its own and knows nothing of the outer graph's seed.
         tf.set_random_seed(seed)
-        return transform(decoder.decode(record))
+        transformed = transform(decoder.decode(record))
+        _seed_operations(tf.get_default_graph(), seed)
+        return transformed
 
     files = sorted(name for pattern in reader.tf_record_input_reader.input_path for name in tf.gfile.Glob(pattern))
     dataset = tf.data.TFRecordDataset(files, buffer_size=8 << 20)
@@ -69,6 +73,15 @@ def _dataset(reader, batch_size, transform, seed):
     dataset = dataset.repeat(reader.num_epochs or None)
     dataset = dataset.map_with_legacy_function(decode) if hasattr(dataset, "map_with_legacy_function") else dataset.map(decode)
     return dataset.batch(batch_size, drop_remainder=True).prefetch(reader.num_prefetch_batches)
+
+
+def _seed_operations(graph, seed):
+    """Seed what the graph's seed does not reach: sample_distorted_bounding_box, which crops use, stays random without a seed of its own."""
+    for number, operation in enumerate(graph.get_operations(), 1):
+        names = [attribute.name for attribute in operation.op_def.attr]
+        if "seed2" in names and operation.get_attr("seed") == 0 and operation.get_attr("seed2") == 0:
+            for name, value in (("seed", seed), ("seed2", number)):
+                operation._set_attr(name, attr_value_pb2.AttrValue(i=value))
 
 
 def order_assignments(graph, losses):
@@ -89,7 +102,7 @@ def order_assignments(graph, losses):
 def _gradient(update):
     """The operation that computes what `update` (ApplyAdam, ApplyMomentum, ApplyRMSProp, …) applies."""
     names = [argument.name for argument in update.op_def.input_arg]
-    return update.inputs[names.index("grad")].op
+    return update.inputs[names.index("grad" if "grad" in names else "delta")].op
 
 
 def _wait_for_readers(update):

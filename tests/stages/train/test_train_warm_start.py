@@ -1,0 +1,69 @@
+"""A warm start takes what fits by name and shape, and says what did not."""
+
+import pytest
+import tensorflow as tf
+from _runtime import StageError
+
+from stage_helpers import load
+
+warm = load("train", "training_warm_start")
+
+
+def write(folder, **variables):
+    """A checkpoint with variables of the given names (`__` for `/`) and values."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        made = [tf.get_variable(name.replace("__", "/"), initializer=tf.constant(value)) for name, value in variables.items()]
+        session.run([variable.initializer for variable in made])
+        tf.train.Saver(made).save(session, str(folder / "model.ckpt"), write_meta_graph=False)
+    return folder
+
+
+def restore(prefix, **variables):
+    """(report, {name: value}) of a model whose variables are all zeros at first."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        made = [tf.get_variable(name.replace("__", "/"), initializer=tf.zeros(shape)) for name, shape in variables.items()]
+        session.run([variable.initializer for variable in made])
+        report = warm.restore_fitting(session, made, prefix)
+        return report, {variable.op.name: session.run(variable).tolist() for variable in made}
+
+
+def test_what_fits_is_restored_and_the_rest_is_named(tmp_path):
+    write(tmp_path, same=[1.0, 2.0], other_shape=[1.0, 2.0, 3.0], only_here=[5.0])
+    report, values = restore(warm.find_checkpoint(tmp_path), same=[2], other_shape=[2], only_in_model=[1])
+    assert report == {
+        "restored": ["same"],
+        "missing": ["only_in_model"],
+        "other_shape": [{"name": "other_shape", "checkpoint": [3], "model": [2]}],
+    }
+    assert values == {"same": [1.0, 2.0], "other_shape": [0.0, 0.0], "only_in_model": [0.0]}
+
+
+def test_a_classification_checkpoint_fits_the_backbone(tmp_path):
+    write(tmp_path, MobilenetV2__Conv__weights=[3.0])
+    report, values = restore(warm.find_checkpoint(tmp_path), FeatureExtractor__MobilenetV2__Conv__weights=[1], BoxPredictor_0__weights=[1])
+    assert report["restored"] == ["FeatureExtractor/MobilenetV2/Conv/weights"]
+    assert values["FeatureExtractor/MobilenetV2/Conv/weights"] == [3.0]
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    write(tmp_path, resnet=[1.0])
+    with pytest.raises(StageError, match="nothing in the checkpoint") as raised:
+        restore(warm.find_checkpoint(tmp_path), mobilenet=[1])
+    assert "depth multiplier" in raised.value.remedy
+
+
+@pytest.mark.parametrize(("files", "found"), [([], "none"), (["a.index", "b.index"], "a, b")])
+def test_the_folder_must_hold_one_checkpoint(tmp_path, files, found):
+    for name in files:
+        (tmp_path / name).touch()
+    with pytest.raises(StageError) as raised:
+        warm.find_checkpoint(tmp_path)
+    assert raised.value.found == found
+
+
+@pytest.mark.parametrize("content", [b"", b"no table at all" * 20])
+def test_a_damaged_checkpoint_is_refused(tmp_path, content):
+    prefix = warm.find_checkpoint(write(tmp_path, same=[1.0]))
+    (tmp_path / "model.ckpt.index").write_bytes(content)
+    with pytest.raises(StageError, match="cannot be read"):
+        restore(prefix, same=[1])
