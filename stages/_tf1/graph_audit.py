@@ -98,18 +98,18 @@ def require_quantized(layers, where):
     if wrong:
         names = "; also %s" % ", ".join([layer.name for layer in wrong[1:6]] + ["…"] * (len(wrong) > 6)) if len(wrong) > 1 else ""
         raise StageError(
-            "a layer is not fake-quantized",
+            "a layer is not fake-quantized" if "no fake-quantization" in wrong[0].status else "a layer has no usable range",
             "%s (%s)" % (wrong[0].name, wrong[0].op),
             "a fake-quantization node with a range from training, for its weights and its output",
             "%s (%d of %d layers%s)" % (wrong[0].status, len(wrong), len(layers), names),
-            _remedy(wrong),
+            _remedy(wrong[0].status),
         )
 
 
-def _remedy(wrong):
-    if any("never updated" in layer.status for layer in wrong):
+def _remedy(status):
+    if "never updated" in status:
         return "train with graph_rewriter in pipeline.config: the ranges are still those that the variables began with"
-    if any("range" in layer.status for layer in wrong):
+    if "the range" in status:
         return "look at the training's loss, and train again: this layer's values have collapsed or diverged"
     return (
         "the quantization rewriter did not recognise this layer: use the patched heads and a supported feature extractor, "
