@@ -30,6 +30,7 @@ def _record_hash(text: str) -> str:
 
 def offline(patch: object, wheels: Path, cache: Path) -> None:
     """Let uv find nothing but the wheels of a folder."""
+    wheels.mkdir(parents=True, exist_ok=True)
     for variable, value in (("UV_NO_INDEX", "1"), ("UV_FIND_LINKS", str(wheels)), ("UV_OFFLINE", "1"), ("UV_CACHE_DIR", str(cache))):
         patch.setenv(variable, value)
     for variable in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL"):
