@@ -34,6 +34,9 @@ class StopRequests:
 
     def _handle(self, signum: int, _frame: FrameType | None) -> None:
         self.count += 1
+        if self.count == 1:  # not `print`, which may be interrupted by this very signal
+            with contextlib.suppress(OSError):
+                os.write(2, b"\nstopping; Ctrl-C once more kills what runs\n")
         if self.count > 1 and not self.supervising:
             raise StoppedError("stopped", found=signal.Signals(signum).name)
 

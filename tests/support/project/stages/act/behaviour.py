@@ -146,6 +146,16 @@ def stage_error(_task):
     )
 
 
+def fail_once(task):
+    """The first time: waits for a word, then fails."""
+    root = task.output.parents[4]
+    if (root / "tally").read_text().split().count("act") == 1:
+        while not (root / "go").exists():
+            time.sleep(0.01)
+        raise StageError("the first attempt fails")
+    well(task)
+
+
 def crash(_task):
     raise ZeroDivisionError("division by zero")
 
