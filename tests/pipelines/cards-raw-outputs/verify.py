@@ -27,6 +27,8 @@ subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=package, c
 manifest = json.loads((built / "package" / "manifest.json").read_text())
 python = next((project / ".envs").glob(f"data-{manifest['image'][:16]}")) / "bin" / "python"
 picture = project.parent / "shared" / "data" / "datasets" / "playing_cards" / "images" / "test" / "cam_image1.jpg"
-done = subprocess.run([python, package / "detect.py", picture, "--threshold", "0", "--output", "drawn"], capture_output=True, text=True, check=False)
+done = subprocess.run(
+    [python, package / "detect.py", picture, "--threshold", "0", "--output", "drawn"], capture_output=True, text=True, check=False
+)
 assert done.returncode == 0, done.stderr
 assert list(Path("drawn").iterdir()), done.stdout
