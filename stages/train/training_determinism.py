@@ -1,6 +1,6 @@
 """What it takes to train to the same bits each time, for a fixed number of threads.
 
-Three things make TensorFlow 1.13's quantization-aware training differ from run to run, even with a graph seed:
+Four things make TensorFlow 1.13's quantization-aware training differ from run to run, or when it is resumed, even with a graph seed:
 
 1. The input pipeline. Its map functions ignore the graph's seed, crops ignore any graph's seed, and the API maps many records at once, so
    that augmentations draw from one random generator in whatever order the threads come. `sequential_input` reads, shuffles and maps in one
@@ -9,6 +9,7 @@ Three things make TensorFlow 1.13's quantization-aware training differ from run 
    same memory; nothing says which comes first. `order_assignments` makes each assignment wait for those readers.
 3. The optimizer's updates write weights in place as soon as their own gradient is known, while other gradients may still read them.
    `order_assignments` makes all of them wait for all gradients.
+4. Dropout. Its random generator's state is in no checkpoint. `make_random_stateless` draws from the seed and the step's number instead.
 
 A resumed run sees the same data as one that never stopped because the input is cut into segments: each has its own seed, made of the
 run's seed and the step at which it begins, and segments begin at the steps of checkpoints.
@@ -23,8 +24,25 @@ from object_detection import inputs
 from object_detection.data_decoders import tf_example_decoder
 from tensorflow.core.framework import attr_value_pb2
 
+from _runtime import StageError
+
 # Operations whose output may be the very memory of their input.
 _ALIASES = frozenset(("Identity", "Reshape", "ExpandDims", "Squeeze", "StopGradient", "Switch", "Merge", "Enter", "RefIdentity"))
+# Operations that draw random numbers (tensorflow/core/ops/random_ops.cc).
+_RANDOM = frozenset(
+    (
+        "RandomUniform",
+        "RandomUniformInt",
+        "RandomStandardNormal",
+        "ParameterizedTruncatedNormal",
+        "TruncatedNormal",
+        "RandomShuffle",
+        "Multinomial",
+        "RandomGamma",
+        "RandomPoisson",
+        "RandomPoissonV2",
+    )
+)
 _INITIALIZERS = frozenset(("IsVariableInitialized", "SaveV2", "Assign"))
 
 
@@ -82,6 +100,34 @@ def _seed_operations(graph, seed):
         if "seed2" in names and operation.get_attr("seed") == 0 and operation.get_attr("seed2") == 0:
             for name, value in (("seed", seed), ("seed2", number)):
                 operation._set_attr(name, attr_value_pb2.AttrValue(i=value))
+
+
+def make_random_stateless(graph, seed):
+    """Replace each RandomUniform of a training step by one that depends on nothing but `seed`, its place in the graph and the global step.
+
+    Returns how many; raises StageError for an operation that draws otherwise.
+    """
+    replaced = 0
+    with graph.as_default(), tf.name_scope("determinism"):
+        for operation in graph.get_operations():
+            if operation.type not in _RANDOM or "/Initializer/" in operation.name:
+                continue
+            if operation.type != "RandomUniform":
+                raise StageError(
+                    "deterministic training is not possible with this config",
+                    operation.name,
+                    "no random choice within a step but dropout",
+                    operation.type,
+                    "remove what draws at random (as model.ssd.loss.random_example_sampler), or set `deterministic: false`",
+                )
+            replaced += 1
+            key = tf.stack([tf.constant(segment_seed(seed, replaced), tf.int64), tf.train.get_global_step(graph)])
+            drawn = tf.contrib.stateless.stateless_random_uniform(operation.inputs[0], key, dtype=operation.outputs[0].dtype)
+            for reader in operation.outputs[0].consumers():
+                for place, tensor in enumerate(reader.inputs):
+                    if tensor is operation.outputs[0]:
+                        reader._update_input(place, drawn)
+    return replaced
 
 
 def order_assignments(graph, losses):

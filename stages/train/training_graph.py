@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 import tensorflow as tf
 from object_detection import model_hparams, model_lib
-from training_determinism import order_assignments, segment_seed, sequential_input
+from training_determinism import make_random_stateless, order_assignments, segment_seed, sequential_input
 
 # Names that the API gives to the parts of the loss, and what they are called here.
 _LOSSES = {
@@ -76,6 +76,7 @@ class TrainingGraph:
             spec = api.model(features, labels, tf.estimator.ModeKeys.TRAIN)
             self._fetches = self._step_fetches(spec)
             if deterministic:
+                make_random_stateless(self.graph, seed)
                 order_assignments(self.graph, [spec.loss])
             self._saver = tf.train.Saver(max_to_keep=None)
             init = tf.group(tf.global_variables_initializer(), tf.local_variables_initializer())

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_training
+from _runtime import StageError
 from object_detection import inputs
 
 from stage_helpers import STAGES, load
@@ -116,6 +117,43 @@ class TestOrder:
         (apply,) = [operation for operation in graph.get_operations() if operation.type.startswith("Apply")]
         loss = next(operation for operation in graph.get_operations() if operation.type == "Sum")
         assert comes_before(loss, apply)
+
+
+class TestRandom:
+    """Dropout draws from the seed and the step's number, so that a resumed training goes on as if it had never stopped."""
+
+    def draws(self, seed, steps):
+        with tf.Graph().as_default() as graph:
+            step = tf.train.create_global_step()
+            kept = tf.nn.dropout(tf.ones([50]), rate=0.5)
+            assert determinism.make_random_stateless(graph, seed) == 1
+            with tf.Session() as session:
+                session.run(step.initializer)
+                found = {}
+                for number in steps:
+                    session.run(step.assign(number))
+                    found[number] = tuple(session.run(kept).tolist())
+                return found
+
+    def test_the_same_step_drops_the_same_whatever_came_before(self):
+        assert self.draws(1, [5, 6])[6] == self.draws(1, [6])[6]
+
+    def test_steps_and_seeds_differ(self):
+        assert len(set(self.draws(1, [5, 6]).values()) | set(self.draws(2, [5, 6]).values())) == 4
+
+    def test_what_draws_otherwise_is_refused(self):
+        with tf.Graph().as_default() as graph:
+            tf.train.create_global_step()
+            tf.random_shuffle([1, 2, 3], name="sampler")
+            with pytest.raises(StageError) as raised:
+                determinism.make_random_stateless(graph, 1)
+        assert raised.value.found == "RandomShuffle"
+
+    def test_initial_weights_are_left_alone(self):
+        with tf.Graph().as_default() as graph:
+            tf.train.create_global_step()
+            tf.get_variable("weights", [3], initializer=tf.random_normal_initializer())
+            assert determinism.make_random_stateless(graph, 1) == 0
 
 
 def trained(api, folder, steps, threads):
