@@ -61,6 +61,15 @@ class Api:
         return self._estimator.model_fn(features, labels, mode, self._run_config)
 
 
+def model_variables():
+    """The default graph's variables that belong to the model: weights, averages, ranges; not the optimizer's, nor the step counters.
+
+    What an optimizer keeps for a weight is named WEIGHT/SOMETHING; what it keeps once, and the counters, are named without a slash.
+    """
+    trained = {variable.op.name for variable in tf.trainable_variables()}
+    return [variable for variable in tf.global_variables() if "/" in variable.op.name and variable.op.name.rsplit("/", 1)[0] not in trained]
+
+
 class TrainingGraph:
     """A session that trains. `step()` runs one step; `begin(step)` must be called first and, when deterministic, at each segment."""
 
@@ -82,7 +91,7 @@ class TrainingGraph:
             init = tf.group(tf.global_variables_initializer(), tf.local_variables_initializer())
             tables = tf.tables_initializer()
             self.variables = tf.global_variables()
-            self.model_variables = set(tf.model_variables()) | set(tf.trainable_variables())
+            self.model_variables = model_variables()
         self.session = tf.Session(graph=self.graph, config=session_config(*threads))
         self.session.run(init)
         self.session.run(tables)

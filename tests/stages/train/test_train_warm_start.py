@@ -7,6 +7,7 @@ from _runtime import StageError
 from stage_helpers import load
 
 warm = load("train", "training_warm_start")
+graphs = load("train", "training_graph")
 
 
 def write(folder, **variables):
@@ -67,3 +68,23 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, content):
     (tmp_path / "model.ckpt.index").write_bytes(content)
     with pytest.raises(StageError, match="cannot be read"):
         restore(prefix, same=[1])
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [tf.train.AdamOptimizer(0.1), tf.train.RMSPropOptimizer(0.1, momentum=0.9), tf.train.MomentumOptimizer(0.1, 0.9)],
+    ids=lambda optimizer: optimizer.get_name(),
+)
+def test_counters_and_the_optimizers_own_variables_are_not_the_models(optimizer):
+    with tf.Graph().as_default():
+        step = tf.train.create_global_step()
+        weights = tf.get_variable("layer/weights", [1])
+        tf.get_variable("layer/act_quant/min", [], trainable=False)
+        tf.get_variable("layer/BatchNorm/moving_mean", [1], trainable=False)
+        tf.get_variable("fake_quantization_step", [], tf.int64, trainable=False)
+        optimizer.minimize(weights * weights, global_step=step)
+        assert [variable.op.name for variable in graphs.model_variables()] == [
+            "layer/weights",
+            "layer/act_quant/min",
+            "layer/BatchNorm/moving_mean",
+        ]
