@@ -66,18 +66,18 @@ def test_the_digest_is_of_the_content_without_evidence(workspace):
 def test_everything_is_flushed_before_it_appears(workspace, monkeypatch):
     """What the disk's cache loses after a rename would be half an artifact."""
     done = []
-    real_fsync, real_rename = os.fsync, os.rename
+    real_fsync, real_rename = os.fsync, Path.rename
 
     def fsync(handle):
         done.append(os.readlink(f"/proc/self/fd/{handle}"))
         return real_fsync(handle)
 
-    def rename(source, target, **options):
+    def rename(source, target):
         done.append(("rename", str(source), str(target)))
-        return real_rename(source, target, **options)
+        return real_rename(source, target)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(os, "rename", rename)
+    monkeypatch.setattr(Path, "rename", rename)
     artifact = put(workspace)
     output = str(workspace.work / "write" / KEY / "output")
     moved = done.index(("rename", output, str(artifact.path)))
