@@ -45,7 +45,11 @@ class Build:
         try:
             self.workspace.root.mkdir(parents=True, exist_ok=True)
             in_use = Lock(self.workspace.root / ".lock")
+            waited = False
             while not in_use.try_acquire(shared=True):
+                if not waited:
+                    self.console.say(f"waiting until space is given back in {self.workspace.root} (./mill gc or clean)")
+                waited = True
                 time.sleep(0.1)
             try:
                 return self._run_recorded()
@@ -100,6 +104,8 @@ class Build:
             record.step(name, status)
             if status.artifact is not None:
                 self.workspace.link_pipeline(self.pipeline.name, name, status.artifact)
+            else:
+                self.workspace.unlink_pipeline(self.pipeline.name, name)
             self.console.finish(status, width)
         return statuses
 

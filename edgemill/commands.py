@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edgemill import PROJECT
 from edgemill.build import Build
-from edgemill.console import Console, describe
+from edgemill.console import Console, describe, printable
 from edgemill.documents import display, unknown_name
 from edgemill.engines.choice import choose_engine
 from edgemill.engines.process import StopRequests
@@ -164,7 +164,7 @@ def run_guarded(call: Callable[[], object]) -> int:
     try:
         call()
     except EdgeMillError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -75,13 +75,21 @@ def flush_path(path: str | Path) -> None:
 
 
 def set_writable(folder: Path, *, writable: bool) -> None:
-    """Set or take away the write permission of everything below a folder, and of the folder."""
-    bits = stat.S_IWUSR if writable else stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+    """Set or take away the write permission of everything below a folder, and of the folder; set, folders can be entered too."""
+    _set_mode(str(folder), writable=writable)
     for here, folders, names in os.walk(folder):
-        for path in (here, *(os.path.join(here, name) for name in (*folders, *names))):
-            mode = os.lstat(path).st_mode
-            if not stat.S_ISLNK(mode):
-                os.chmod(path, mode | bits if writable else mode & ~bits)
+        for name in (*folders, *names):
+            _set_mode(os.path.join(here, name), writable=writable)
+
+
+def _set_mode(path: str, *, writable: bool) -> None:
+    mode = os.lstat(path).st_mode
+    if stat.S_ISLNK(mode):
+        return
+    if writable:
+        os.chmod(path, mode | (stat.S_IRWXU if stat.S_ISDIR(mode) else stat.S_IWUSR))
+    else:
+        os.chmod(path, mode & ~(stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH))
 
 
 def remove(folder: Path) -> None:

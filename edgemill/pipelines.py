@@ -202,6 +202,13 @@ def _check_inputs(step: Step, steps: Mapping[str, Step], document: Document) -> 
             raise RequestError(f"the input {key!r} takes each artifact once", where=where, found=", ".join(feeders))
         for feeder in feeders:
             _check_feed(step, key, rules[key], feeder, steps, where)
+        may_all_lack = all(steps[feeder].optional for feeder in feeders) and bool(feeders)
+        if may_all_lack and not rules[key].optional and not step.optional:
+            raise RequestError(
+                f"{feeders[0]!r} is optional, but the input {key!r} of {step.name!r} must be there",
+                where=where,
+                remedy=f"make {step.name!r} optional too, or {feeders[0]!r} not",
+            )
     for key, rule in rules.items():
         if not rule.optional and not step.inputs.get(key):
             fitting = [name for name, other in steps.items() if other.kind.name == rule.kind and other is not step]
@@ -222,12 +229,6 @@ def _check_feed(step: Step, key: str, rule: InputRule, feeder: str, steps: Mappi
             where=where,
             expected=f"an artifact of kind {rule.kind}",
             found=f"{feeder} makes {steps[feeder].kind.name}",
-        )
-    if steps[feeder].optional and not rule.optional and not rule.many and not step.optional:
-        raise RequestError(
-            f"{feeder!r} is optional, but the input {key!r} of {step.name!r} must be there",
-            where=where,
-            remedy=f"make {step.name!r} optional too, or {feeder!r} not",
         )
 
 

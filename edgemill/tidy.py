@@ -52,6 +52,8 @@ def gc(workspace: Workspace, console: Console, *, runs_kept: int = RUNS_KEPT, dr
             for lock in workspace.work.glob("*/*.lock"):
                 if not is_held(lock):
                     lock.unlink()
+            for stray in (path for pattern in ("pipelines/*/.*", "index/.*", "runs/*/.*") for path in workspace.root.glob(pattern)):
+                stray.unlink()  # a kill between writing a file or link and moving it to its place
         return freed
 
 
@@ -87,7 +89,7 @@ def _real(folder: Path) -> str:
 
 def _linked(links: Iterable[Path]) -> set[str]:
     """The folders that links lead to."""
-    return {_real(link) for link in links if link.is_symlink()}
+    return {_real(link) for link in links if link.is_symlink() and not link.name.startswith(".")}
 
 
 def _keys(workspace: Workspace, pipeline: str) -> set[str]:

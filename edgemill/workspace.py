@@ -138,6 +138,12 @@ class Workspace:
         folder.rename(aside)
         return aside
 
+    def unlink_pipeline(self, pipeline: str, step: str) -> None:
+        """Remove `pipelines/<pipeline>/<step>`, which would lead to an artifact of another build."""
+        place = self.pipelines / pipeline / step
+        if place.is_symlink():
+            place.unlink()
+
     def link_pipeline(self, pipeline: str, step: str, artifact: Artifact) -> None:
         """Point `pipelines/<pipeline>/<step>` at an artifact."""
         place = self.pipelines / pipeline / step

@@ -200,6 +200,19 @@ def test_without_its_tool_the_pipeline_goes_on_and_says_so(mini):
     assert "assay is unavailable" in page(mini)
 
 
+def test_a_link_does_not_lead_to_what_an_earlier_build_made(mini, monkeypatch):
+    """Somebody would take the compiled model of another training to the device."""
+    link = mini.workspace.pipelines / "chain" / "assay"
+    with monkeypatch.context() as patch:
+        tool(mini, patch)
+        mini.build()
+        assert link.is_dir()
+    mini.build("chain", "shout.times=2")
+    assert not link.is_symlink()
+    mini.build()
+    assert link.is_dir()
+
+
 @pytest.mark.parametrize(
     ("text", "settings", "says"),
     [("exit 7", [], "CalledProcessError"), ("echo assayed", ["assay.fail=true"], "the assay failed")],

@@ -88,6 +88,12 @@ WRONG = {
         "'read' is optional, but the input 'text' of 'shout' must be there",
         "make 'shout' optional too",
     ),
+    "nothing but optional ones feeding what must be": (
+        GOOD.replace("  shout:\n", "  shout:\n    optional: true\n") + "  join:\n    inputs:\n      parts: [shout]\n",
+        14,
+        "'shout' is optional, but the input 'parts' of 'join' must be there",
+        "make 'join' optional too",
+    ),
 }
 
 

@@ -46,10 +46,14 @@ def test_gc_removes_unfinished_work_damaged_artifacts_locks_and_old_runs(mini):
     mini.build("act")
     for name in ("work/act/old/output", "work/damaged/read-x", "runs/without-a-record", "artifacts/act/half"):
         (mini.workspace.root / name).mkdir(parents=True)
+    strays = [mini.workspace.root / name for name in ("pipelines/act/.act.4711", "index/.x.json.ab", "runs/without-a-record/.run.json.ab")]
+    for stray in strays:
+        stray.symlink_to("../../artifacts/act/half")
     for _ in range(4):
         RunRecord(mini.workspace.runs, "act", "local").close("done")
     tidy.gc(mini.workspace, quiet(), runs_kept=2)
     assert list(mini.workspace.work.glob("*/*")) == []
+    assert not any(stray.is_symlink() for stray in strays)
     assert len(list(mini.workspace.runs.iterdir())) == 2
     assert artifacts(mini) == ["act", "read"]
 
