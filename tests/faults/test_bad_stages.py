@@ -137,25 +137,37 @@ def test_a_changed_parameter_finds_a_fresh_one(mini):
     assert json.loads((mini.workspace.pipelines / "learn" / "learn" / "notes.json").read_text())["began_at"] == 0
 
 
-@pytest.mark.parametrize("change", ["code", "data"])
-def test_an_edit_while_a_stage_runs_does_not_make_its_artifact_something_else(mini, change):
-    """Code: it runs from a copy. Data: it is not published, for what it read is not what its key says."""
-    process = mini.start("build", "-p", "act", "--set", "read.seconds=2")
+def test_an_edit_of_its_code_while_a_stage_runs_makes_no_difference(mini):
+    """It runs from a copy, so that its artifact is what its key says; `late.py` is imported after the edit."""
+    process = mini.start("build", "-p", "act", "--set", "act.do=late_import")
     try:
-        wait_until(lambda: mini.tally["read"], "the stage")
-        path = mini.words if change == "data" else mini.stages / "read" / "run.py"
-        before = path.read_text()
-        path.write_text(before + ("four\n" if change == "data" else "raise RuntimeError\n"))
-        assert process.wait(60) == (1 if change == "data" else 0), mini.output
-        path.write_text(before)
+        wait_until(lambda: mini.tally["act"], "the stage")
+        edit(mini.stages / "act" / "late.py", "as its key says", "as edited")
+        (mini.root / "go").touch()
+        assert process.wait(60) == 0, mini.output
     finally:
         process.kill()
         process.wait()
-    if change == "data":
-        assert "what the stage 'read' is made from changed while it ran" in mini.output
-        assert str(mini.words) in mini.output
-        assert mini.ran("act", "read.seconds=2") == ["act", "read"]
-    assert mini.ran("act", "read.seconds=2") == []
+    assert json.loads((mini.workspace.pipelines / "act" / "act" / "info.json").read_text())["words"] == "as its key says"
+    assert mini.ran("act", "act.do=late_import") == ["act"]
+    assert json.loads((mini.workspace.pipelines / "act" / "act" / "info.json").read_text())["words"] == "as edited"
+
+
+def test_what_was_made_from_data_that_changed_meanwhile_is_not_published(mini):
+    """What the stage read is not what its key says."""
+    process = mini.start("build", "-p", "act", "--set", "read.seconds=2")
+    try:
+        wait_until(lambda: mini.tally["read"], "the stage")
+        edit(mini.words, "three", "four")
+        assert process.wait(60) == 1, mini.output
+    finally:
+        process.kill()
+        process.wait()
+    assert "what the stage 'read' is made from changed while it ran" in mini.output
+    assert str(mini.words) in mini.output
+    assert list(mini.workspace.artifacts.glob("*/*")) == []
+    edit(mini.words, "four", "three")
+    assert mini.ran("act", "read.seconds=2") == ["act", "read"]
     assert (mini.workspace.pipelines / "act" / "read" / "text.txt").read_text() == "one two three\n"
 
 

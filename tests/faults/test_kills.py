@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import json
 import os
 import re
 import signal
@@ -187,11 +188,13 @@ def detached(mini):
         end(pid)
 
 
-def test_what_a_dead_run_left_behind_is_ended_by_the_next(mini, detached):
-    left = detached("detached_once")
-    said = mini.said("act", "act.do=detached_once")
+@pytest.mark.parametrize("do", ["detached_once", "stray_once"], ids=["with the key's lock", "without it"])
+def test_what_a_dead_run_left_behind_is_ended_by_the_next(mini, detached, do):
+    left = detached(do)
+    said = mini.said("act", f"act.do={do}")
     assert not lives(left)
     assert re.search(r"act +ran", said)
+    assert json.loads((mini.workspace.pipelines / "act" / "act" / "info.json").read_text())["words"] == "alone"
     assert mini.tally["act"] == 2
     check_published(mini)
 

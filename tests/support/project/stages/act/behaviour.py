@@ -156,6 +156,16 @@ def fail_once(task):
     well(task)
 
 
+def late_import(task):
+    """Imports a module once it is told to."""
+    while not (task.output.parents[4] / "go").exists():
+        time.sleep(0.01)
+    import late
+
+    well(task)
+    write_json(task.output / "info.json", {"schema": 1, "words": late.WORD})
+
+
 def crash(_task):
     raise ZeroDivisionError("division by zero")
 
@@ -219,6 +229,21 @@ def polite(task):
         (task.output.parents[4] / "farewell").write_text("ended politely")
 
 
+def _second_attempt(task):
+    """Where the first attempt's child is there: behaves well, and says whether that child still runs beside it."""
+    place = task.output.parents[4] / "detached"
+    if not place.exists():
+        return False
+    well(task)
+    try:
+        with open(f"/proc/{place.read_text()}/stat") as stream:
+            alone = stream.read().rpartition(")")[2].split()[0] in "ZX"
+    except FileNotFoundError:
+        alone = True
+    write_json(task.output / "info.json", {"schema": 1, "words": "alone" if alone else "not alone"})
+    return True
+
+
 def _detached(task, *keep):
     place = task.output.parents[4] / "detached"
     subprocess.Popen([sys.executable, "-c", DETACHED, str(place)], pass_fds=keep)
@@ -242,16 +267,19 @@ def detached_then_sleep(task):
 
 def detached_once(task):
     """The same key again: behaves well where its child is already there."""
-    if (task.output.parents[4] / "detached").exists():
-        well(task)
-    else:
+    if not _second_attempt(task):
         detached_then_sleep(task)
 
 
+def stray_once(task):
+    """Its child carries the mark, but not the lock."""
+    if not _second_attempt(task):
+        _detached(task)
+        sleep(task)
+
+
 def anonymous_once(task):
-    if (task.output.parents[4] / "detached").exists():
-        well(task)
-    else:
+    if not _second_attempt(task):
         _anonymous_then_sleep(task)
 
 

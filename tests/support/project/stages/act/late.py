@@ -1,0 +1,3 @@
+"""Imported late by `behaviour.late_import`."""
+
+WORD = "as its key says"
