@@ -33,11 +33,23 @@ def main(task):
     ) as evaluation_events:
         api = Api(task.scratch / "pipeline.config", task.scratch / "unused", seed)
         evaluator = Evaluator(api, seed, threads, evaluation_events)
-        trainer = Trainer(task, lambda: TrainingGraph(api, seed, threads, plan.deterministic), evaluator, folder, train_events, plan)
+        trainer = Trainer(
+            task,
+            lambda: TrainingGraph(api, seed, threads, plan.deterministic, worth_optimizing(plan)),
+            evaluator,
+            folder,
+            train_events,
+            plan,
+        )
         trainer.run(sealed, lambda graph: warm_start(task, graph))
         evaluator.close()
     export(task, plan, folder, trainer.history, source)
     task.tools["tensorflow"] = tf.__version__
+
+
+def worth_optimizing(plan):
+    """Whether TensorFlow may rewrite the graph: not where its time outweighs the gain, nor where its choices could change a bit."""
+    return not plan.deterministic and plan.num_steps >= 200
 
 
 def make_plan(config, params):

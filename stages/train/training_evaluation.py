@@ -52,7 +52,7 @@ class Evaluator:
             self._saver = spec.scaffold.saver
             self._restart = [tf.local_variables_initializer(), iterator.initializer]
             tables = tf.tables_initializer()
-        self._session = tf.Session(graph=graph, config=session_config(*self._threads))
+        self._session = tf.Session(graph=graph, config=session_config(*self._threads, optimize=False))
         self._session.run(tables)
 
     def _write(self, values, step):

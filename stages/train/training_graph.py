@@ -32,10 +32,10 @@ def keep_freed_memory():
     )
 
 
-def session_config(intra_op_threads, inter_op_threads):
-    """Threads as given. The graph optimizer is off: it took longer than it saved (see docs/training.md)."""
+def session_config(intra_op_threads, inter_op_threads, optimize):
+    """Threads as given. optimize: let TensorFlow rewrite the graph at the first step, which takes some ten seconds and saves 5% of each."""
     config = tf.ConfigProto(intra_op_parallelism_threads=intra_op_threads, inter_op_parallelism_threads=inter_op_threads)
-    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    config.graph_options.rewrite_options.disable_meta_optimizer = not optimize
     return config
 
 
@@ -73,8 +73,8 @@ def model_variables():
 class TrainingGraph:
     """A session that trains. `step()` runs one step; `begin(step)` must be called first and, when deterministic, at each segment."""
 
-    def __init__(self, api, seed, threads, deterministic):
-        """threads: (intra-op, inter-op). deterministic: see `training_determinism`."""
+    def __init__(self, api, seed, threads, deterministic, optimize):
+        """threads: (intra-op, inter-op). deterministic: see `training_determinism`. optimize: see `session_config`."""
         self._api, self._seed, self._deterministic = api, seed, deterministic
         self.graph = tf.Graph()
         with self.graph.as_default():
@@ -92,7 +92,7 @@ class TrainingGraph:
             tables = tf.tables_initializer()
             self.variables = tf.global_variables()
             self.model_variables = model_variables()
-        self.session = tf.Session(graph=self.graph, config=session_config(*threads))
+        self.session = tf.Session(graph=self.graph, config=session_config(*threads, optimize))
         self.session.run(init)
         self.session.run(tables)
 
