@@ -14,8 +14,8 @@ from PIL import Image
 
 from _runtime import StageError
 
-# What Pillow raises for damaged files.
-_DAMAGED = (
+# What Pillow raises for damaged files, besides OSError.
+DAMAGED = (
     OSError,
     SyntaxError,
     ValueError,
@@ -41,7 +41,7 @@ def load_rgb(path):
                 grey = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)
                 return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
             return np.array(image.convert("RGB"))
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise StageError(
             "an image cannot be decoded",
             path,

@@ -3,16 +3,16 @@
 import hashlib
 import io
 import os
-import struct
 import unicodedata
 import warnings
-import zlib
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from png_check import png_fault
+
+from _detection.resize import DAMAGED
 
 EXTENSIONS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG"}
 OTHER_EXTENSIONS = (".bmp", ".gif", ".webp", ".tif", ".tiff", ".heic")  # known for images, but not read by the training image
@@ -32,21 +32,6 @@ _MAGIC = (
     (b"%PDF", 0, "PDF"),
     (b"version https://git-lfs", 0, "a Git LFS pointer (fetch the files with `git lfs pull`)"),
     (b"<", 0, "a text or web page"),
-)
-
-# What Pillow raises for damaged files, besides OSError.
-_DAMAGED = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
 )
 
 
@@ -159,7 +144,7 @@ def _decoded(data, kind):
                 return (data, facts) if facts.converted is None else (_as_png(image), facts._replace(format="PNG"))
     except UnidentifiedImageError:
         raise _UnusableError("image-damaged", "the image cannot be decoded: its header is damaged") from None
-    except _DAMAGED as error:
+    except DAMAGED as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise _UnusableError("image-damaged", "the image cannot be decoded: %s" % said) from None
 
@@ -188,7 +173,7 @@ def _as_png(image):
 def _orientation(image):
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except _DAMAGED:
+    except DAMAGED:
         return 1
 
 

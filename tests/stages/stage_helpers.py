@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -39,6 +40,41 @@ class Outcome:
     def json(self, name):
         """Parse an output file."""
         return json.loads((self.output / name).read_text(encoding="utf-8"))
+
+
+def write_task(folder, stage, params, inputs, cpus=1, run=None):
+    """Make a stage's work folder as the host does; returns the fields of its task.json."""
+    for name in ("output", "scratch"):
+        (folder / name).mkdir(parents=True)
+    task = {"schema": 1, "stage": stage, "name": stage, "params": params, "inputs": inputs, "cpus": cpus, "run": run}
+    task.update(output=str(folder / "output"), scratch=str(folder / "scratch"), result=str(folder / "result.json"))
+    (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
+    return task
+
+
+def run_program(folder, stage, params, inputs, cpus=1, run=None, env=None, timeout=600):
+    """Run a stage's program in `folder` as the host does; `env` adds to its environment, `timeout` in seconds."""
+    write_task(folder, stage, params, inputs, cpus, run)
+    environment = {
+        "PATH": "%s:/usr/bin:/bin" % os.path.dirname(sys.executable),
+        "HOME": str(folder / "scratch"),
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(STAGES),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "MPLBACKEND": "Agg",
+    }
+    environment.update(env or {})
+    done = subprocess.run(
+        [sys.executable, str(STAGES / stage / "run.py"), str(folder / "task.json")],
+        cwd=str(folder / "scratch"),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=timeout,
+        check=False,
+    )
+    return Outcome(folder, done.returncode, done.stdout.decode("utf-8", "replace"))
 
 
 def artifact(name, kind, path):

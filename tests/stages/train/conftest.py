@@ -1,15 +1,10 @@
 """Fixtures of the TensorFlow 1 images' tests: a small detector that each stage of the chain has worked on, made once."""
 
-import json
-import os
-import subprocess
-import sys
-
 import pytest
 import tiny_detector
 from _runtime import StageError, Task
 
-from stage_helpers import STAGES, Outcome, artifact, load
+from stage_helpers import Outcome, artifact, load, run_program, write_task
 
 FREEZE = {
     "postprocess": True,
@@ -23,65 +18,13 @@ FREEZE = {
 CONVERT = {"inference_type": "uint8", "dummy_ranges": None, "seconds": 300}
 
 
-def run_program(folder, stage, params, inputs, cpus=1):
-    """Run a stage's program in `folder` as the host does, for fixtures that live longer than a test (see `run_stage` for the others)."""
-    (folder / "output").mkdir(parents=True)
-    (folder / "scratch").mkdir()
-    task = {
-        "schema": 1,
-        "stage": stage,
-        "name": stage,
-        "params": params,
-        "inputs": inputs,
-        "output": str(folder / "output"),
-        "scratch": str(folder / "scratch"),
-        "result": str(folder / "result.json"),
-        "cpus": cpus,
-        "run": None,
-    }
-    (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
-    environment = {
-        "PATH": f"{os.path.dirname(sys.executable)}:/usr/bin:/bin",
-        "HOME": str(folder),
-        "PYTHONPATH": str(STAGES),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "MPLBACKEND": "Agg",
-        "LANG": "C.UTF-8",
-    }
-    done = subprocess.run(
-        [sys.executable, str(STAGES / stage / "run.py"), str(folder / "task.json")],
-        cwd=str(folder / "scratch"),
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=600,
-        check=False,
-    )
-    return Outcome(folder, done.returncode, done.stdout.decode("utf-8", "replace"))
-
-
 @pytest.fixture
 def run_here(tmp_path):
     """run_here(STAGE, params, inputs): like `run_stage`, but in this process, where TensorFlow is loaded already."""
 
     def call(stage, params, inputs):
         folder = tmp_path / f"{stage}-{len(list(tmp_path.glob(stage + '-*')))}"
-        (folder / "output").mkdir(parents=True)
-        (folder / "scratch").mkdir()
-        task = Task(
-            {
-                "schema": 1,
-                "stage": stage,
-                "name": stage,
-                "params": params,
-                "inputs": inputs,
-                "output": str(folder / "output"),
-                "scratch": str(folder / "scratch"),
-                "result": str(folder / "result.json"),
-                "cpus": 1,
-                "run": None,
-            }
-        )
+        task = Task(write_task(folder, stage, params, inputs))
         try:
             load(stage, "run").main(task)
         except StageError as error:
