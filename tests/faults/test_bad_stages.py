@@ -29,6 +29,7 @@ BAD = {
     "result_with_nan": ["it exited with 0, but its result.json cannot be read"],
     "result_with_wrong_types": ["it exited with 0, but in its result.json, 'metrics' is of a wrong type"],
     "result_with_text_as_error": ["it exited with 0, but in its result.json, 'error' is of a wrong type"],
+    "error_but_exit_0": ["it is wrong after all", "exit status: 0"],
     "result_of_another_schema": ["it exited with 0, but its result.json is of another schema"],
     "result_that_is_deep": ["it exited with 0, but its result.json cannot be read"],
     "exit_3": ["its program ended without saying why", "exit status: 3", "the last words"],
@@ -144,7 +145,7 @@ def test_an_edit_of_its_code_while_a_stage_runs_makes_no_difference(mini):
         wait_until(lambda: mini.tally["act"], "the stage")
         edit(mini.stages / "act" / "late.py", "as its key says", "as edited")
         (mini.root / "go").touch()
-        assert process.wait(60) == 0, mini.output
+        assert process.wait(90) == 0, mini.output
     finally:
         process.kill()
         process.wait()
@@ -159,7 +160,7 @@ def test_what_was_made_from_data_that_changed_meanwhile_is_not_published(mini):
     try:
         wait_until(lambda: mini.tally["read"], "the stage")
         edit(mini.words, "three", "four")
-        assert process.wait(60) == 1, mini.output
+        assert process.wait(90) == 1, mini.output
     finally:
         process.kill()
         process.wait()

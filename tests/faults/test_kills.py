@@ -207,7 +207,7 @@ def test_what_cannot_be_told_for_a_dead_runs_is_named_and_waited_for(mini, detac
         assert f"process {left};" in mini.output
         assert process.poll() is None
         end(left)
-        assert process.wait(60) == 0
+        assert process.wait(90) == 0
     finally:
         process.kill()
         process.wait()
@@ -219,7 +219,7 @@ def test_a_kill_of_the_stage_alone_is_named_and_the_next_build_goes_on(mini):
     wait_until(lambda: mini.tally["act"], "the stage")
     (stage,) = processes_in(mini.workspace)
     os.kill(stage, signal.SIGKILL)
-    assert process.wait(60) == 1
+    assert process.wait(90) == 1
     assert "the stage 'act' failed: it was killed by signal 9 (out of memory?)" in mini.output
     assert "exit status: 137" in mini.output
     check_published(mini)

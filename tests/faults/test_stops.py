@@ -34,7 +34,7 @@ def record(mini):
 
 
 def check_stopped(mini, process, do):
-    assert process.wait(60) == 130
+    assert process.wait(90) == 130
     assert processes_in(mini.workspace) == []
     assert list(mini.workspace.artifacts.glob("act/*")) == []
     assert "Traceback" not in mini.output
@@ -79,7 +79,7 @@ def test_a_stop_while_another_run_is_waited_for(mini, started):
     second = mini.start("build", "-p", "act", "--set", "act.do=stubborn")
     wait_until(lambda: "waiting for the run" in mini.output, "the second run")
     second.send_signal(signal.SIGINT)
-    assert second.wait(30) == 130
+    assert second.wait(90) == 130
     assert first.poll() is None
     assert len(processes_in(mini.workspace)) == 1
 
@@ -91,7 +91,7 @@ def test_a_resumable_stage_says_where_it_goes_on(mini):
     try:
         wait_until(lambda: processes_in(mini.workspace) and "learn  running" in mini.output, "the stage")
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(90) == 130
     finally:
         process.kill()
         process.wait()

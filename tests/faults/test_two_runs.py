@@ -34,7 +34,7 @@ def test_who_waits_goes_on_where_the_other_fails(mini):
     second = mini.start("build", "-p", "act", "--set", "act.do=fail_once")
     wait_until(lambda: "waiting for the run" in mini.output, "the second run")
     (mini.root / "go").touch()
-    assert (first.wait(60), second.wait(60)) == (1, 0), mini.output
+    assert (first.wait(90), second.wait(90)) == (1, 0), mini.output
     assert mini.tally["act"] == 2
 
 

@@ -85,7 +85,7 @@ class Mini:
         self.build(name, *settings, **options)
         return sorted((self.tally - before).elements())
 
-    def mill(self, *arguments: str, env: dict[str, str] | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def mill(self, *arguments: str, env: dict[str, str] | None = None, timeout: float = 180) -> subprocess.CompletedProcess[str]:
         """Run the command line to its end."""
         return subprocess.run(
             self.command(*arguments), env=self.environ(env), cwd=self.root, capture_output=True, text=True, timeout=timeout, check=False
@@ -128,7 +128,7 @@ def in_child(call: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 90.0) -> None:
     """Wait for a condition; fail the test where it does not come."""
     deadline = time.monotonic() + seconds
     while not condition():

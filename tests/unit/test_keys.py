@@ -67,6 +67,7 @@ COUNTS = {
     "a parameter": (CHAIN, ACT, "{inputs: {text: shout}, params: {do: stub}}", {"act", "page"}),
     "what feeds an input": (CHAIN, ACT, "{inputs: {text: read}}", {"act", "page"}),
     "a default": ("stages/shout/stage.yaml", 'default: "!"', 'default: "?"', {"shout", "act", "page"}),
+    "what a contract asks for": ("stages/shout/stage.yaml", "timeout: 60", "network: true", {"shout", "act", "page"}),
     "a rule of a kind": (KINDS, "min_bytes: 16", "min_bytes: 17", {"act", "page"}),
     "what of a kind is evidence": (KINDS, "[notes.json]", "[notes.json, log.txt]", {"act", "page"}),
     "the order of a list": (CHAIN, "[read, shout, act]", "[shout, read, act]", {"page"}),

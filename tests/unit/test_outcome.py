@@ -1,6 +1,7 @@
 """Results of programs, and the messages of failures."""
 
 import errno
+from types import SimpleNamespace
 
 import pytest
 
@@ -75,6 +76,17 @@ def test_how_it_ended_in_words(mini, tmp_path, ending, code, error, says):
     for part in ('command: python "run me.py"', f"exit status: {code}", f"log: {log}", "run the same command again"):
         assert part in message
     assert ("last words" in message) is (error is None)
+
+
+@pytest.mark.parametrize("free", [0, 1 << 30])
+def test_a_failure_on_a_full_disk_says_so(mini, tmp_path, monkeypatch, free):
+    """The program could not even write why it failed."""
+    log = tmp_path / "act.log"
+    log.write_text("")
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=free))
+    step = mini.pipeline().steps["act"]
+    error = failure(step, Outcome(1, Ending.EXITED, ["python"], 1.0), {"error": None}, "it wrote no result", log)
+    assert ("the disk is full: free space (./mill gc" in error.remedy) is (free == 0)
 
 
 def test_the_end_of_a_log(tmp_path):

@@ -95,7 +95,7 @@ def test_a_build_waits_while_space_is_given_back(mini):
     wait_until(lambda: "local engine" in mini.output, "the build's begin")
     assert mini.tally == {"read": 1, "act": 1}
     tidying.release()
-    assert process.wait(60) == 0
+    assert process.wait(90) == 0
     assert mini.tally == {"read": 1, "act": 2}
 
 

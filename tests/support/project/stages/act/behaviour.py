@@ -115,6 +115,10 @@ def result_with_text_as_error(task):
     _without_runtime(task, '{"schema": 1, "error": "no", "metrics": {}, "tools": {}, "warnings": []}')
 
 
+def error_but_exit_0(task):
+    _without_runtime(task, '{"schema": 1, "error": {"what": "it is wrong after all"}, "metrics": {}, "tools": {}, "warnings": []}')
+
+
 def result_of_another_schema(task):
     _without_runtime(task, '{"schema": 99, "error": null, "metrics": {}, "tools": {}, "warnings": []}')
 
