@@ -26,7 +26,8 @@ package = built / "package"
 subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=package, check=True)
 manifest = json.loads((built / "package" / "manifest.json").read_text())
 python = next((project / ".envs").glob(f"data-{manifest['image'][:16]}")) / "bin" / "python"
-picture = project.parent / "shared" / "data" / "datasets" / "playing_cards" / "images" / "test" / "cam_image1.jpg"
+folder = project.parent / "shared" / "data" / "datasets" / "playing_cards" / "images" / "test"
+picture = min(path for path in folder.iterdir() if path.suffix.lower() == ".jpg")
 done = subprocess.run(
     [python, package / "detect.py", picture, "--threshold", "0", "--output", "drawn"], capture_output=True, text=True, check=False
 )
