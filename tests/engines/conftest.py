@@ -5,7 +5,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
-from mini import Mini
+from mini_fixtures import mini  # noqa: F401  a fixture
 
 
 @pytest.fixture(autouse=True)
@@ -14,9 +14,3 @@ def _own_environments(tmp_path, monkeypatch):
     monkeypatch.setenv("EDGEMILL_ENVS", str(tmp_path / "envs"))
     for name in ("EDGEMILL_WORKSPACE", "EDGEMILL_ENGINE"):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def mini(tmp_path):
-    """A small project of its own for each test; see support/mini.py."""
-    return Mini(tmp_path / "project")
