@@ -47,6 +47,10 @@ class ImageError(EdgeMillError):
     """An image could not be realised from its declaration."""
 
 
+class EngineError(EdgeMillError):
+    """An engine cannot be used: no daemon, or one that refuses or is gone."""
+
+
 class StoppedError(EdgeMillError):
     """The user or the system asked for a stop (Ctrl-C, SIGTERM)."""
 
@@ -55,3 +59,7 @@ class StoppedError(EdgeMillError):
 
 class DamagedArtifactError(EdgeMillError):
     """A published artifact is not what its manifest says; it is set aside and built again."""
+
+
+class BundleError(EdgeMillError):
+    """A bundle is damaged, hostile or made for another machine, or it could not be made or installed; nothing was installed."""

@@ -1,0 +1,146 @@
+"""A Docker daemon on its local socket (Docker Engine API 1.24 and newer, or Podman's compatible one). Standard library only.
+
+The Docker SDK is not there yet where a bundle is installed: it is among the wheels that the bundle brings.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+from collections.abc import Iterable
+from typing import Any, cast
+from urllib.parse import quote, urlencode
+
+from edgemill.bundles.names import shown
+from edgemill.errors import BundleError
+
+VARIABLE = "DOCKER_HOST"
+DEFAULT = "unix:///var/run/docker.sock"
+QUICK = 30.0  # seconds that a daemon may take for an answer that costs it nothing
+LONG = 3600.0  # for loading or saving images
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, place: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._place = place
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._place)
+
+
+class Daemon:
+    """A daemon that may or may not answer."""
+
+    def __init__(self, address: str | None = None) -> None:
+        self.address = address or os.environ.get(VARIABLE) or DEFAULT
+        self._place = self.address.removeprefix("unix://")
+
+    def silence(self) -> str | None:
+        """Why no daemon can be used, or None where one answers."""
+        if not self.address.startswith("unix://"):
+            return f"{VARIABLE} is {shown(self.address)}, which is no socket of this machine"
+        try:
+            status, _ = self._ask("GET", "/_ping")
+        except (OSError, http.client.HTTPException) as error:
+            return f"no Docker daemon answers at {self._place} ({getattr(error, 'strerror', None) or error or type(error).__name__})"
+        return None if status == http.client.OK else f"the daemon at {self._place} answers with status {status}"
+
+    def architecture(self) -> str:
+        """The machine that the daemon runs images for, as `amd64`. Raises BundleError."""
+        return str(self._need("GET", "/version").get("Arch"))
+
+    def image_id(self, *names: str) -> str | None:
+        """The ID of the first image that the daemon knows by one of these IDs or digests. Raises BundleError."""
+        for name in names:
+            status, answer = self._guarded("GET", f"/images/{quote(name)}/json")
+            if status == http.client.OK:
+                return str(answer["Id"])
+        return None
+
+    def load(self, archive: Iterable[bytes]) -> None:
+        """Load images from the blocks of a tar archive. Raises BundleError with what the daemon says."""
+        connection = _Connection(self._place, LONG)
+        headers = {"Content-Type": "application/x-tar", "Transfer-Encoding": "chunked"}
+        try:
+            connection.request("POST", "/images/load?quiet=1", body=archive, headers=headers, encode_chunked=True)
+            response = connection.getresponse()
+            lines = response.read().decode(errors="replace").splitlines()
+        except (OSError, http.client.HTTPException) as error:
+            raise BundleError("the Docker daemon broke off while it loaded the images", where=self._place, found=str(error)) from None
+        finally:
+            connection.close()
+        said = [_error_of(line) for line in lines]
+        problems = [text for text in said if text]
+        if response.status != http.client.OK or problems:
+            raise BundleError(
+                "the Docker daemon could not load the images",
+                where=self._place,
+                found=shown(problems[0] if problems else f"status {response.status}"),
+                remedy="where its disk is full, free space (docker system df shows what takes it), then run the same command again",
+            )
+
+    def save(self, name: str) -> http.client.HTTPResponse:
+        """The archive of an image, as a stream to read and close. Raises BundleError."""
+        connection = _Connection(self._place, LONG)
+        try:
+            connection.request("GET", f"/images/{quote(name)}/get")
+            response = connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            raise BundleError("the Docker daemon did not give the image", where=self._place, found=str(error)) from None
+        if response.status != http.client.OK:
+            said = _error_of(response.read().decode(errors="replace"))
+            raise BundleError("the Docker daemon did not give the image", where=name, found=shown(said or f"status {response.status}"))
+        return response
+
+    def tag(self, name: str, tag: str) -> None:
+        """Give an image a tag. Raises BundleError."""
+        repository, _, word = tag.partition(":")
+        self._need("POST", f"/images/{quote(name)}/tag?{urlencode({'repo': repository, 'tag': word})}")
+
+    def remove(self, name: str) -> None:
+        """Remove an image; no error where it cannot be."""
+        self._guarded("DELETE", f"/images/{quote(name)}?force=1")
+
+    def _need(self, method: str, path: str) -> dict[str, Any]:
+        status, answer = self._guarded(method, path)
+        if status >= http.client.BAD_REQUEST:
+            raise BundleError("the Docker daemon refused", where=f"{self._place}: {method} {path}", found=shown(answer.get("message")))
+        return answer
+
+    def _guarded(self, method: str, path: str) -> tuple[int, dict[str, Any]]:
+        try:
+            return self._ask(method, path)
+        except (OSError, http.client.HTTPException) as error:
+            raise BundleError("the Docker daemon no longer answers", where=self._place, found=str(error) or type(error).__name__) from None
+
+    def _ask(self, method: str, path: str) -> tuple[int, dict[str, Any]]:
+        connection = _Connection(self._place, QUICK)
+        try:
+            connection.request(method, path)
+            response = connection.getresponse()
+            content = response.read()
+        finally:
+            connection.close()
+        try:
+            answer = json.loads(content)
+        except ValueError:
+            answer = {}
+        return response.status, cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}
+
+
+def _error_of(line: str) -> str:
+    """The error that a line of the daemon's answer holds, or an empty text."""
+    try:
+        answer = json.loads(line)
+    except ValueError:
+        return ""
+    if not isinstance(answer, dict):
+        return ""
+    return str(answer.get("error") or answer.get("message") or "")
