@@ -90,6 +90,21 @@ def logs(_c: Context, pipeline: str = "demo", stage: str = "", workspace: str = 
     _run(lambda: commands.logs(_request(pipeline, workspace=workspace), stage or None))
 
 
+@task(
+    iterable=["set"],
+    help={
+        **PIPELINE_HELP,
+        "stage": "The stage's name in the pipeline.",
+        "lineage": "Of everything that went into it too, one statement a line (.intoto.jsonl).",
+    },
+)
+def provenance(
+    _c: Context, stage: str, pipeline: str = "demo", engine: str = "", workspace: str = "", set: Any = None, lineage: bool = False
+) -> None:
+    """Print how a stage's artifact was made, as an in-toto statement (SLSA provenance v1)."""
+    _run(lambda: commands.provenance(_request(pipeline, engine, workspace, set), stage, lineage=lineage))
+
+
 @task(iterable=["set"], help={**PIPELINE_HELP, "port": "Where to listen, on this machine only."})
 def tensorboard(_c: Context, pipeline: str = "demo", engine: str = "", workspace: str = "", set: Any = None, port: int = 6006) -> None:
     """Show a training in TensorBoard, finished or going on."""
@@ -150,7 +165,7 @@ def test(_c: Context, fast: bool = False, only: str = "", args: str = "") -> Non
 
 
 namespace = Collection(
-    build, data, train, evaluate, export, package, report, demo, status, graph, logs, tensorboard, clean, gc, doctor, docs, test
+    build, data, train, evaluate, export, package, report, demo, status, graph, logs, provenance, tensorboard, clean, gc, doctor, docs, test
 )
 namespace.add_task(compile_, "compile")
 _images = Collection("images")

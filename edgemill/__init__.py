@@ -7,3 +7,4 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 SCHEMA = 1
+VERSION = "0.1.0"

@@ -139,6 +139,33 @@ def artifact_path(request: Request, kind: str) -> Path:
     )
 
 
+def provenance(request: Request, step: str, *, lineage: bool = False) -> None:
+    """Print the statement of how a step's artifact was made; with `lineage`, of all that went into it too, one JSON object a line.
+
+    Raises:
+        RequestError: there is no such step, or it is not built.
+    """
+    from edgemill.lineage import trace
+    from edgemill.provenance import bundle
+
+    pipeline, workspace = request.load(), request.place()
+    if step not in pipeline.steps:
+        raise unknown_name("stage of this pipeline", step, pipeline.steps, display(pipeline.path))
+    artifact = make_plan(pipeline, workspace, request.choose(pipeline))[step].artifact
+    if artifact is None:
+        raise RequestError(
+            f"the stage {step!r} of the pipeline {pipeline.name!r} is not built",
+            where=display(pipeline.path),
+            remedy=f"./mill build -p {request.pipeline}",
+        )
+    origins = trace(workspace, artifact) if lineage else []
+    for origin in origins:
+        if origin.artifact is None:
+            print(f"warning: {origin.gone}, so its statement is left out", file=sys.stderr)
+    made = [origin.artifact for origin in origins if origin.artifact is not None] or [artifact]
+    sys.stdout.buffer.write(bundle(each.manifest for each in made))
+
+
 def tensorboard(request: Request, port: int, *, program: str = "tensorboard") -> int:
     """Run TensorBoard on a pipeline's training, finished or going on; returns its exit status. Raises EdgeMillError."""
     from edgemill.engines import environments

@@ -44,6 +44,7 @@ _SCHEMA = {
         "resumable": {"type": "boolean"},
         "network": {"type": "boolean"},
         "sees_run": {"type": "boolean"},
+        "sees_provenance": {"type": "boolean"},
         "timeout": {"type": "number", "exclusiveMinimum": 0},
         "cpus": {"type": "integer", "minimum": 1},
         "memory": {"type": "string", "pattern": "^[0-9]+(MiB|GiB)$"},
@@ -77,6 +78,7 @@ class Contract:
     resumable: bool
     network: bool
     sees_run: bool
+    sees_provenance: bool
     timeout: float
     cpus: int
     memory: int
@@ -101,7 +103,8 @@ class Contract:
     def meaning(self) -> str:
         """Digest of what of the contract belongs in a key: not help, limits or resources."""
         inputs = {name: [rule.kind, rule.many] for name, rule in self.inputs.items()}
-        return digest_of([self.name, self.image, inputs, self.output, self.network, self.sees_run, sorted(self.tools)])
+        declared = [self.name, self.image, inputs, self.output, self.network, self.sees_run, sorted(self.tools)]
+        return digest_of([*declared, "sees_provenance"] if self.sees_provenance else declared)
 
     def source(self, copy: Path | None = None) -> str:
         """Digest of the stage's source files and of the shared folders that it uses; of a `copy_source` where one is named."""
@@ -169,6 +172,7 @@ def load_contract(name: str, stages: Path = STAGES, where: str = "") -> Contract
         resumable=fields.get("resumable", False),
         network=fields.get("network", False),
         sees_run=fields.get("sees_run", False),
+        sees_provenance=fields.get("sees_provenance", False),
         timeout=fields.get("timeout", 3600),
         cpus=fields.get("cpus", 1),
         memory=_bytes(fields.get("memory", "1GiB")),

@@ -81,7 +81,7 @@ class Kind:
 
     def is_evidence(self, path: str) -> bool:
         """Whether the file may differ from run to run without changing the result."""
-        return any(_pattern(pattern).fullmatch(path) for pattern in self.evidence)
+        return matches(self.evidence, path)
 
     def meaning(self) -> list[Any]:
         """What of the declaration belongs in a stage's key."""
@@ -134,6 +134,11 @@ class Kind:
             missing = sorted(set(rule.json) - set(content)) if isinstance(content, dict) else ["a JSON object"]
             if missing:
                 raise invalid("the keys " + ", ".join(rule.json), "without " + ", ".join(missing))
+
+
+def matches(patterns: Sequence[str], path: str) -> bool:
+    """Whether one of the patterns of a declaration names the file."""
+    return any(_pattern(pattern).fullmatch(path) for pattern in patterns)
 
 
 @functools.cache

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgemill import SCHEMA
+from edgemill import SCHEMA, VERSION
 from edgemill.console import OutputSplitter
 from edgemill.engines.seam import Ending, Job, Outcome
 from edgemill.errors import DamagedArtifactError, StageFailedError, StoppedError
-from edgemill.files import remove, write_json
+from edgemill.files import remove, write_bytes, write_json
 from edgemill.keys import KeyMaker
+from edgemill.lineage import Entry, entries, trace
 from edgemill.locks import Lock
 from edgemill.outcome import failure, invalid, read_result
 from edgemill.plan import StepStatus
+from edgemill.provenance import FILE, builder_id, bundle
 from edgemill.runs import RunRecord, now
 from edgemill.workspace import Artifact, publish
 
@@ -45,12 +47,15 @@ class StepRun:
             StoppedError: the user asked for a stop.
         """
         build, step = self.build, self.status.step
+        builder = builder_id(build.engine.name)
         self._verify_inputs()
         build.engine.prepare(step.image, build.console.say)
         build.stops.check()
         work = self._prepare_work()
         task = work / "task.json"
         write_json(task, self._task(work))
+        if step.contract.sees_provenance:
+            write_bytes(work / "scratch" / FILE, self._provenance())
         self.record.event("started", name=step.name, stage=step.contract.name, key=self.status.key)
         started = now()
         log = self.record.log_path(step.name)
@@ -61,7 +66,7 @@ class StepRun:
             splitter.close()
         result = self._result(outcome, work, log)
         self._check_unchanged()
-        facts = self._facts(outcome, result, started)
+        facts = self._facts(outcome, result, started, builder)
         try:
             artifact = publish(build.workspace, step.contract, step.kind, str(self.status.key), work / "output", facts)
         except StageFailedError as error:
@@ -163,6 +168,18 @@ class StepRun:
         ]
         return {"id": self.record.id, "pipeline": self.build.pipeline.name, "engine": self.build.engine.name, "stages": stages}
 
+    def _provenance(self) -> bytes:
+        """The statements of all that went into the inputs, as far as the workspace still has it."""
+        made: dict[str, Artifact] = {}
+        for _, bound in sorted(self.status.inputs.items()):
+            for _, artifact in bound:
+                for origin in trace(self.build.workspace, artifact):
+                    if origin.artifact is None:
+                        self.build.console.warn(f"{self.status.step.name}: {origin.gone}, so its provenance is not taken along")
+                    else:
+                        made[origin.key] = origin.artifact
+        return bundle((artifact.manifest for artifact in made.values()), brief=True)
+
     def _sources(self) -> list[Path]:
         step = self.status.step
         return [Path(value) for name, value in step.params.items() if value is not None and step.contract.is_path(name)]
@@ -189,12 +206,12 @@ class StepRun:
             return result
         raise failure(step, outcome, result, problem, log)
 
-    def _facts(self, outcome: Outcome, result: Mapping[str, Any], started: str) -> dict[str, Any]:
+    def _facts(self, outcome: Outcome, result: Mapping[str, Any], started: str, builder: str) -> dict[str, Any]:
         """What the manifest says of how the artifact was made."""
         step = self.status.step
         params = self.keys.params(step)
         inputs: dict[str, Any] = {}
-        lineage: dict[str, Any] = {}
+        lineage: dict[str, Entry] = {}
         for name, bound in self.status.inputs.items():
             told = [
                 {"name": feeder, "stage": artifact.manifest["stage"], "key": artifact.key, "digest": artifact.digest}
@@ -202,19 +219,26 @@ class StepRun:
             ]
             inputs[name] = told if step.contract.inputs[name].many else (told[0] if told else None)
             for _, artifact in bound:
-                lineage |= artifact.manifest["lineage"]
-        lineage[step.name] = {
+                lineage |= entries(artifact.manifest)
+        key = str(self.status.key)
+        lineage[key] = {
+            "name": step.name,
             "stage": step.contract.name,
-            "key": self.status.key,
+            "key": key,
             "image": step.image.identity,
             "params": params,
-            "inputs": {name: [feeder for feeder, _ in bound] for name, bound in self.status.inputs.items()},
+            "inputs": {name: [artifact.key for _, artifact in bound] for name, bound in self.status.inputs.items()},
         }
         return {
             "name": step.name,
+            "pipeline": self.build.pipeline.name,
+            "run": self.record.id,
+            "edgemill": VERSION,
+            "builder": builder,
             "engine": self.build.engine.name,
             "image": step.image.identity,
             "image_name": step.image.name,
+            "source": self.keys.source(step.contract),
             "params": params,
             "inputs": inputs,
             "lineage": lineage,

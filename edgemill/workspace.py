@@ -205,10 +205,10 @@ def publish(workspace: Workspace, contract: Contract, kind: Kind, key: str, outp
     kind.validate(output, names)
     files = [{"path": name, "sha256": sha256_file(output / name), "bytes": (output / name).stat().st_size} for name in names]
     digest = content_digest(kind, files)
-    own = {**facts["lineage"][facts["name"]], "digest": digest}
+    own = {**facts["lineage"][key], "digest": digest}
     manifest = {
         **facts,
-        "lineage": {**facts["lineage"], facts["name"]: own},
+        "lineage": {**facts["lineage"], key: own},
         "schema": SCHEMA,
         "stage": contract.name,
         "kind": kind.name,

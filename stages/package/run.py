@@ -12,10 +12,14 @@ from _runtime import StageError, run, sha256_file, write_json, write_text
 
 HERE = Path(__file__).resolve().parent
 SUMS = "SHA256SUMS"
+PROVENANCE = "provenance.intoto.jsonl"
 
 
 def main(task):
-    """The package's content depends on its inputs alone: it holds no time and no path of this machine."""
+    """The package's content depends on its inputs alone: it holds no time and no path of this machine.
+
+    But for PROVENANCE, which tells when and by whom they were made: it is evidence, and not among the checksums.
+    """
     model, compiled, graph, dataset, evaluation = (task.input(name) for name in ("model", "compiled", "graph", "dataset", "evaluation"))
     lint = model.json("lint.json")
     _require_usable(lint)
@@ -39,7 +43,7 @@ def main(task):
         },
     )
     inputs = lineage([each for each in (model, compiled, graph, dataset, evaluation) if each is not None])
-    write_json(task.output / "inputs.json", {"schema": 1, "stages": inputs})
+    write_json(task.output / "inputs.json", {"schema": 2, "stages": inputs})
     write_text(task.output / "detect.py", build((HERE / "detect.py").read_text(encoding="utf-8"), HERE.parent))
     facts = {
         "lint": lint,
@@ -52,6 +56,7 @@ def main(task):
     for name in ("README.md", "LICENSES.md"):
         write_text(task.output / name, render(name, facts))
     _write_sums(task.output)
+    shutil.copyfile(task.scratch / PROVENANCE, task.output / PROVENANCE)
     task.metrics.update({"files": len(list(task.output.iterdir())), "bytes": sum(path.stat().st_size for path in task.output.iterdir())})
 
 
@@ -133,24 +138,23 @@ def _copied(model, compiled, graph, dataset, lint):
 
 
 def lineage(artifacts):
-    """{stage's name in the pipeline: what decided its artifact} of everything that went into `artifacts`.
+    """{key: what decided the artifact of that key} of everything that went into `artifacts`; `inputs` name keys.
 
-    digest is None where no manifest at hand tells it: the key pins the artifact all the same.
+    No step's name: that is the name in the pipeline which happened to make the artifact first. digest is None where no manifest at
+    hand tells it: the key pins the artifact all the same.
     """
     stages, digests = {}, {}
     for artifact in artifacts:
         manifest = artifact.manifest()
-        digests[manifest["name"]] = manifest["digest"]
+        digests[manifest["key"]] = manifest["digest"]
         for bound in manifest["inputs"].values():
-            digests.update({each["name"]: each["digest"] for each in (bound if isinstance(bound, list) else [bound]) if each})
-        stages.update(manifest["lineage"])
-    return {
-        name: {
-            **{field: entry.get(field) for field in ("stage", "key", "image", "params", "inputs")},
-            "digest": entry.get("digest") or digests.get(name),
-        }
-        for name, entry in stages.items()
-    }
+            digests.update({each["key"]: each["digest"] for each in (bound if isinstance(bound, list) else [bound]) if each})
+        keys = {name: entry["key"] for name, entry in manifest["lineage"].items()}  # an older manifest goes by names
+        for key, entry in zip(keys.values(), manifest["lineage"].values()):
+            digests.setdefault(key, entry.get("digest"))
+            stages[key] = {field: entry.get(field) for field in ("stage", "image", "params")}
+            stages[key]["inputs"] = {into: [keys.get(each, each) for each in feeders] for into, feeders in entry["inputs"].items()}
+    return {key: dict(entry, digest=digests[key]) for key, entry in stages.items()}
 
 
 def _warm_start(inputs):

@@ -35,8 +35,12 @@ class Artifacts:
         return next(iter(self.of(kind)), None)
 
     def lineage(self):
-        """{stage's name in the pipeline: {"stage", "key", "image", "params", "inputs"}} of all artifacts and all that went into them."""
+        """{key: {"name", "stage", "key", "image", "params", "inputs"}} of all artifacts and what went into them; `inputs` name steps."""
         merged = {}
         for each in self.all:
-            merged.update(each.manifest.get("lineage", {}))
+            told = each.manifest.get("lineage", {})  # by keys; an older manifest's goes by names
+            names = {key: entry.get("name", key) for key, entry in told.items()}
+            for key, entry in told.items():
+                feeders = {into: [names.get(key_or_name, key_or_name) for key_or_name in bound] for into, bound in entry["inputs"].items()}
+                merged[entry["key"]] = dict(entry, name=names[key], inputs=feeders)
         return merged

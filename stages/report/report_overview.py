@@ -19,14 +19,15 @@ def stages(run, artifacts):
     made = {each.name: each.manifest for each in artifacts.all}
     lineage = artifacts.lineage()
     if run:
-        rows = [_row(entry["name"], entry, lineage, made) for entry in run["stages"]]
+        rows = [_row(entry["name"], entry, lineage.get(entry.get("key"), {}), made) for entry in run["stages"]]
     else:
-        rows = [_row(name, {}, lineage, made) for name in [*lineage, *(name for name in made if name not in lineage)]]
+        past = {entry["name"]: entry for entry in lineage.values()}
+        rows = [_row(name, {}, past.get(name, {}), made) for name in [*(name for name in past if name not in made), *made]]
     return rows
 
 
-def _row(name, entry, lineage, made):
-    past, manifest = lineage.get(name, {}), made.get(name, {})
+def _row(name, entry, past, made):
+    manifest = made.get(name, {})
     state = entry.get("state")
     label, sign = STATES.get(state, (state, "·") if state else UNKNOWN_STATE)
     seconds = entry.get("seconds")

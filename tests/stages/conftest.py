@@ -9,8 +9,8 @@ from stage_helpers import run_program
 def run_stage(tmp_path):
     """run_stage(STAGE, params, inputs, …): like `run_program`, but each call has a folder of its own."""
 
-    def call(stage, params, inputs, run=None, cpus=1, env=None, timeout=300):
+    def call(stage, params, inputs, run=None, cpus=1, env=None, timeout=300, scratch=None):
         folder = tmp_path / ("%s-%d" % (stage, len(list(tmp_path.glob(stage + "-*")))))
-        return run_program(folder, stage, params, inputs, cpus, run, env, timeout)
+        return run_program(folder, stage, params, inputs, cpus, run, env, timeout, scratch)
 
     return call

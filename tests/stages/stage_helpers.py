@@ -42,19 +42,21 @@ class Outcome:
         return json.loads((self.output / name).read_text(encoding="utf-8"))
 
 
-def write_task(folder, stage, params, inputs, cpus=1, run=None):
-    """Make a stage's work folder as the host does; returns the fields of its task.json."""
+def write_task(folder, stage, params, inputs, cpus=1, run=None, scratch=None):
+    """Make a stage's work folder as the host does, with the files {name: text} in `scratch`; returns the fields of its task.json."""
     for name in ("output", "scratch"):
         (folder / name).mkdir(parents=True)
+    for name, text in (scratch or {}).items():
+        (folder / "scratch" / name).write_text(text, encoding="utf-8")
     task = {"schema": 1, "stage": stage, "name": stage, "params": params, "inputs": inputs, "cpus": cpus, "run": run}
     task.update(output=str(folder / "output"), scratch=str(folder / "scratch"), result=str(folder / "result.json"))
     (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
     return task
 
 
-def run_program(folder, stage, params, inputs, cpus=1, run=None, env=None, timeout=600):
+def run_program(folder, stage, params, inputs, cpus=1, run=None, env=None, timeout=600, scratch=None):
     """Run a stage's program in `folder` as the host does; `env` adds to its environment, `timeout` in seconds."""
-    write_task(folder, stage, params, inputs, cpus, run)
+    write_task(folder, stage, params, inputs, cpus, run, scratch)
     environment = {
         "PATH": "%s:/usr/bin:/bin" % os.path.dirname(sys.executable),
         "HOME": str(folder / "scratch"),

@@ -111,6 +111,7 @@ def test_source_behind_a_link_counts(mini, tmp_path):
         ("image: tooled", True),
         ("network: true", True),
         ("sees_run: true", True),
+        ("sees_provenance: true", True),
         ("tools: [sh]", True),
         ("output: {kind: page}", True),
         ("inputs: {text: {kind: text, many: true}}", True),

@@ -17,10 +17,10 @@ from edgemill.workspace import Workspace, publish, read_manifest
 KIND = Kind("text", "For these tests.", (FileRule("text.txt", min_bytes=1),), ("notes/**",))
 CONTRACT = Contract(
     name="write", folder=Path("/nowhere/write"), help="", image="host", uses=(), inputs={}, output="text", params={}, tools=(),
-    resumable=False, network=False, sees_run=False, timeout=1, cpus=1, memory=1,
+    resumable=False, network=False, sees_run=False, sees_provenance=False, timeout=1, cpus=1, memory=1,
 )  # fmt: skip
 KEY = "k" * 64
-FACTS = {"name": "step", "lineage": {"step": {"stage": "write"}}, "seconds": 1.5, "metrics": {}}
+FACTS = {"name": "step", "seconds": 1.5, "metrics": {}}
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def put(workspace, key=KEY, files=None, **facts):
     for name, content in (files or {"text.txt": "words", "deep/er.bin": "more", "notes/log": "today"}).items():
         (output / name).parent.mkdir(parents=True, exist_ok=True)
         (output / name).write_text(content)
-    return publish(workspace, CONTRACT, KIND, key, output, FACTS | facts)
+    return publish(workspace, CONTRACT, KIND, key, output, FACTS | {"lineage": {key: {"stage": "write"}}} | facts)
 
 
 def test_a_published_artifact_is_found_with_its_files_and_facts(workspace):
@@ -44,7 +44,7 @@ def test_a_published_artifact_is_found_with_its_files_and_facts(workspace):
     assert artifact.seconds == 1.5
     assert [entry["path"] for entry in artifact.manifest["files"]] == ["deep/er.bin", "notes/log", "text.txt"]
     assert artifact.manifest["evidence"] == ["notes/**"]
-    assert artifact.manifest["lineage"]["step"]["digest"] == artifact.digest
+    assert artifact.manifest["lineage"][KEY]["digest"] == artifact.digest
     assert not (workspace.work / "write" / KEY / "output").exists()
 
 

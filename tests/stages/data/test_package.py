@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from synthetic import write
-from whole_run import MODEL, manifest, metrics, read, whole_run
+from whole_run import MODEL, digest, manifest, metrics, read, whole_run
 
 FILES = [
     "LICENSES.md",
@@ -22,7 +22,9 @@ FILES = [
     "model.json",
     "model.tflite",
     "pipeline.config",
+    "provenance.intoto.jsonl",
 ]
+STATEMENTS = '{"_type": "https://in-toto.io/Statement/v1", "predicate": {"startedOn": "2026-01-01T00:00:00Z"}}\n'
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def package(run_stage, tmp_path):
             "evaluation": entries["evaluate"],
         }
         inputs.update((change and change(root)) or {})
-        return run_stage("package", {}, inputs)
+        return run_stage("package", {}, inputs, scratch={"provenance.intoto.jsonl": STATEMENTS})
 
     return call
 
@@ -57,7 +59,7 @@ def compiled(root, digest_of_model=None):
     entry = manifest(folder, "compile")
     if digest_of_model:
         told = read(folder / "manifest.json")
-        told["inputs"]["model"] = {"name": "convert", "digest": digest_of_model}
+        told["inputs"]["model"] = {"name": "convert", "stage": "convert", "key": digest("key convert"), "digest": digest_of_model}
         write(folder / "manifest.json", told)
     return {"compiled": entry}
 
@@ -86,34 +88,70 @@ def test_labels_count_from_0_where_the_label_map_counts_from_1(package):
 def test_the_checksums_are_those_of_all_files_and_sha256sum_accepts_them(package):
     outcome = package()
     lines = [line.split("  ") for line in text(outcome, "SHA256SUMS").splitlines()]
-    assert [name for _, name in lines] == sorted(set(FILES) - {"SHA256SUMS"})
+    assert [name for _, name in lines] == sorted(set(FILES) - {"SHA256SUMS", "provenance.intoto.jsonl"})
     assert all(hashlib.sha256((outcome.output / name).read_bytes()).hexdigest() == digest for digest, name in lines)
     subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=outcome.output, check=True, stdout=subprocess.DEVNULL)
 
 
+WENT_IN = ["configure", "convert", "evaluate", "freeze", "infer-frozen", "infer-tflite", "ingest", "records", "train"]
+
+
+def keys(*names):
+    return [digest("key " + name) for name in names]
+
+
 def test_inputs_tell_what_decided_every_stage(package):
-    stages = json.loads(text(package(), "inputs.json"))["stages"]
-    assert list(stages) == sorted(
-        ["configure", "convert", "evaluate", "freeze", "infer-frozen", "infer-tflite", "ingest", "records", "train"]
-    )
-    assert all(re.fullmatch("[0-9a-f]{64}", entry["key"]) and re.fullmatch("[0-9a-f]{64}", entry["image"]) for entry in stages.values())
-    assert all(set(entry) == {"stage", "key", "digest", "image", "params", "inputs"} for entry in stages.values())
-    assert stages["ingest"]["params"] == {"path": {"sha256": stages["ingest"]["params"]["path"]["sha256"]}}
-    assert stages["evaluate"]["inputs"] == {"dataset": ["ingest"], "detections": ["infer-frozen", "infer-tflite"]}
-    assert {name for name, entry in stages.items() if entry["digest"]} == {
-        "convert",
-        "evaluate",
-        "freeze",
-        "infer-frozen",
-        "infer-tflite",
-        "ingest",
-        "train",
-    }
+    told = json.loads(text(package(), "inputs.json"))
+    stages = told["stages"]
+    assert told["schema"] == 2
+    assert list(stages) == sorted(keys(*WENT_IN))
+    assert all(set(entry) == {"stage", "digest", "image", "params", "inputs"} for entry in stages.values())
+    assert {entry["stage"]: entry["digest"] for entry in stages.values()} == {name: digest(name) for name in WENT_IN}
+    assert stages[digest("key ingest")]["params"] == {"path": {"sha256": digest("data")}}
+    assert stages[digest("key evaluate")]["inputs"] == {"dataset": keys("ingest"), "detections": keys("infer-frozen", "infer-tflite")}
+
+
+def renamed(root):
+    """The artifacts as a pipeline with other names for its steps would have made them."""
+    for path in root.glob("*/manifest.json"):
+        told = read(path)
+        for entry in told["lineage"].values():
+            entry["name"] = "my-" + entry["name"]
+        write(path, {**told, "name": "my-" + told["name"]})
+
+
+def test_the_names_of_steps_do_not_count(package):
+    assert text(package(renamed), "inputs.json") == text(package(), "inputs.json")
+
+
+def by_name(root):
+    """The artifacts with their lineage as it was once written."""
+    for path in root.glob("*/manifest.json"):
+        told = read(path)
+        names = {key: entry["name"] for key, entry in told["lineage"].items()}
+        lineage = {}
+        for entry in told["lineage"].values():
+            inputs = {into: [names[key] for key in feeders] for into, feeders in entry["inputs"].items()}
+            lineage[entry["name"]] = {field: entry[field] for field in ("stage", "key", "image", "params")}
+            lineage[entry["name"]]["inputs"] = inputs
+        write(path, {**told, "lineage": lineage})
+
+
+def test_older_manifests_are_read_as_well(package):
+    older, newer = (json.loads(text(package(change), "inputs.json"))["stages"] for change in (by_name, None))
+    digests = {entry["stage"]: entry.pop("digest") for stages in (newer, older) for entry in stages.values()}
+    assert older == newer
+    # They told digests of direct inputs alone.
+    assert {name for name, value in digests.items() if value is None} == {"configure", "records"}
+
+
+def test_the_provenance_of_the_inputs_is_taken_along_as_it_is(package):
+    assert text(package(), "provenance.intoto.jsonl") == STATEMENTS
 
 
 def test_the_package_holds_no_path_of_this_machine_and_no_time(package, tmp_path):
     outcome = package()
-    everything = b"".join(path.read_bytes() for path in outcome.output.iterdir())
+    everything = b"".join(path.read_bytes() for path in outcome.output.iterdir() if path.name != "provenance.intoto.jsonl")
     assert str(tmp_path).encode() not in everything
     assert b"2026" not in everything
     assert b'"seconds' not in everything
@@ -162,13 +200,10 @@ def test_a_model_with_raw_outputs_brings_its_anchors(package):
 
 def test_a_warm_start_is_told_among_the_licences(package):
     def warm(root):
-        told = read(root / "convert" / "manifest.json")
-        told["lineage"]["train"]["params"] = {"warm_start": {"sha256": "0" * 64}}
-        write(root / "convert" / "manifest.json", told)
-        for name in ("freeze", "evaluate"):
-            other = read(root / name / "manifest.json")
-            other["lineage"]["train"] = told["lineage"]["train"]
-            write(root / name / "manifest.json", other)
+        for name in ("convert", "freeze", "evaluate"):
+            told = read(root / name / "manifest.json")
+            told["lineage"][digest("key train")]["params"] = {"warm_start": {"sha256": "0" * 64}}
+            write(root / name / "manifest.json", told)
 
     assert "warm_start" in text(package(warm), "LICENSES.md")
     assert "warm_start" not in text(package(), "LICENSES.md")

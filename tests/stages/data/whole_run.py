@@ -58,12 +58,14 @@ def lineage(name):
         if each in names:
             names.update(feeder for feeders in STAGES[each][4].values() for feeder in feeders)
     return {
-        each: {
+        digest("key " + each): {
+            "name": each,
             "stage": STAGES[each][0],
             "key": digest("key " + each),
+            "digest": digest(each),
             "image": digest(STAGES[each][2]),
             "params": {"path": {"sha256": digest("data")}} if each == "ingest" else {},
-            "inputs": STAGES[each][4],
+            "inputs": {into: [digest("key " + feeder) for feeder in feeders] for into, feeders in STAGES[each][4].items()},
         }
         for each in STAGES
         if each in names
