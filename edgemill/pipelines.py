@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgemill import PROJECT, SCHEMA
+from edgemill.bundles.carried import carried
 from edgemill.contracts import STAGES, Contract, InputRule, load_contract
 from edgemill.documents import Document, Location, check, display, load_yaml, nearest, parse_value, unknown_name
 from edgemill.errors import RequestError
@@ -172,6 +173,8 @@ def _existing(value: str, base: Path, where: str, setting: str) -> str:
         found = os.path.abspath(base / Path(value).expanduser())
     except RuntimeError:  # ~NAME of a user that does not exist
         found = value
+    if value and not os.path.exists(found):
+        found = carried(found) or found
     if not value or not os.path.exists(found):
         raise RequestError(
             "no such file or folder",

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import socket
 from collections.abc import Iterable
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from edgemill.bundles.names import shown
+from edgemill.engines.daemon import find_daemon
 from edgemill.errors import BundleError
 
-VARIABLE = "DOCKER_HOST"
-DEFAULT = "unix:///var/run/docker.sock"
 QUICK = 30.0  # seconds that a daemon may take for an answer that costs it nothing
 LONG = 3600.0  # for loading or saving images
 
@@ -36,21 +34,17 @@ class _Connection(http.client.HTTPConnection):
 
 
 class Daemon:
-    """A daemon that may or may not answer."""
+    """The daemon that the Docker engine would use; it may not answer."""
 
-    def __init__(self, address: str | None = None) -> None:
-        self.address = address or os.environ.get(VARIABLE) or DEFAULT
+    def __init__(self) -> None:
+        found = find_daemon()
+        self.address = found.address
+        self._problem = found.problem
         self._place = self.address.removeprefix("unix://")
 
     def silence(self) -> str | None:
         """Why no daemon can be used, or None where one answers."""
-        if not self.address.startswith("unix://"):
-            return f"{VARIABLE} is {shown(self.address)}, which is no socket of this machine"
-        try:
-            status, _ = self._ask("GET", "/_ping")
-        except (OSError, http.client.HTTPException) as error:
-            return f"no Docker daemon answers at {self._place} ({getattr(error, 'strerror', None) or error or type(error).__name__})"
-        return None if status == http.client.OK else f"the daemon at {self._place} answers with status {status}"
+        return None if self._problem is None else f"no Docker daemon answers at {shown(self.address)}: {self._problem}"
 
     def architecture(self) -> str:
         """The machine that the daemon runs images for, as `amd64`. Raises BundleError."""

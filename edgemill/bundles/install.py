@@ -14,7 +14,7 @@ from pathlib import Path
 from edgemill.bundles.images import MOST_JSON_BYTES, check_images
 from edgemill.bundles.index import INDEX, MOST_INDEX_BYTES, SIGNATURE, Blob, File, Index, blob_name, index_bytes, parse_index
 from edgemill.bundles.loading import load_images, write_records
-from edgemill.bundles.names import ARTIFACTS
+from edgemill.bundles.names import ARTIFACTS, WHEELS
 from edgemill.bundles.signature import check_signature
 from edgemill.bundles.source import Bundle, UnpackedBundle, ZstdBundle, checked, file_blocks, opened
 from edgemill.errors import BundleError
@@ -23,6 +23,8 @@ from edgemill.files import flush_folder, flush_path, remove
 Say = Callable[[str], None]
 
 KEPT = "bundled"  # the folder of an installation that says what it came from
+# What `edgemill.wheels` reads in a wheelhouse: the sha256 of each wheel, and that the network must not be tried.
+WHEEL_INDEX, OFFLINE = "wheels.json", "offline"
 SPARE_BYTES = 16 << 20  # for folders and what the file system keeps itself
 ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}  # as OCI and Go name them
 
@@ -281,6 +283,11 @@ def _lay_down(bundle: Bundle, sources: Sources, stage: Path) -> None:
         (kept / SIGNATURE).write_bytes(bundle.signature)
     (kept / "data.json").write_bytes(index_bytes({"schema": 1, "data": [vars(source) for source in index.data]}))
     (kept / "pythons").write_text(" ".join(index.pythons) + "\n", encoding="ascii")
+    wheelhouse = stage / WHEELS
+    wheelhouse.mkdir(parents=True, exist_ok=True)
+    wheels = {file.path.removeprefix(WHEELS): file.sha256 for file in index.files if file.path.startswith(WHEELS)}
+    (wheelhouse / WHEEL_INDEX).write_bytes(index_bytes({"schema": 1, "wheels": wheels}))
+    (wheelhouse / OFFLINE).touch()
     for link in index.links:
         place = stage / "workspace" / "pipelines" / link.pipeline / link.step
         place.parent.mkdir(parents=True, exist_ok=True)

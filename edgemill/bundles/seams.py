@@ -1,0 +1,127 @@
+"""What making a bundle takes from the wheelhouse, from the Docker engine and from the bills of materials: the one place that knows them."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.tags import Tag, compatible_tags, cpython_tags, platform_tags
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from edgemill import SCHEMA
+from edgemill.errors import BundleError
+from edgemill.images import Image
+from edgemill.images_lock import HOST
+from edgemill.wheels import HOST_PYTHONS, wheels_folder
+
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+FILL = "./mill images.wheels, where there is a network"
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A line of a hashed list: what it asks for, and the wheels that serve it."""
+
+    requirement: Requirement
+    sha256: frozenset[str]
+
+
+def built_record(image: Image) -> dict[str, Any] | None:
+    """What the Docker engine recorded of a built image, as it stands in its file; None where it is not built."""
+    from edgemill.engines.container_images import recorded
+
+    built = recorded(image)
+    return None if built is None else {"schema": SCHEMA, **asdict(built)}
+
+
+def wheelhouse() -> dict[str, Path]:
+    """The wheels at hand, by file name. Raises BundleError where there are none."""
+    folder = wheels_folder()
+    wheels = {path.name: path for path in sorted(folder.glob("*.whl"))}
+    if not wheels:
+        raise BundleError("there is no wheelhouse to take wheels from", where=str(folder), remedy=FILL)
+    return wheels
+
+
+def pins(lock: Path) -> list[Pin]:
+    """The lines of a hashed list of requirements."""
+    text = lock.read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return [Pin(Requirement(line.partition("--hash")[0].strip()), frozenset(_HASH.findall(line))) for line in lines]
+
+
+def wheels_of(image: Image, wheels: Mapping[str, str]) -> set[str]:
+    """The names among `wheels` (name to sha256) that an image's environment is made from. Raises BundleError where one is missing."""
+    return _chosen(pins(image.lock), wheels, image.python, f"image {image.name}")
+
+
+def host_wheels(wheels: Mapping[str, str], versions: Sequence[str] = HOST_PYTHONS) -> tuple[set[str], list[str]]:
+    """The wheels for EdgeMill's own environment, and the Python versions that they serve. Raises BundleError where they serve none."""
+    found: set[str] = set()
+    served, problem = [], None
+    locked = pins(HOST)
+    for version in versions:
+        try:
+            found |= _chosen(locked, wheels, version, HOST.name)
+            served.append(version)
+        except BundleError as error:
+            problem = problem or error
+    if not served and problem is not None:
+        raise problem
+    return found, served
+
+
+def _chosen(locked: Sequence[Pin], wheels: Mapping[str, str], python: str, where: str) -> set[str]:
+    """The wheels of a list that a Python version takes. Raises BundleError where one is missing."""
+    fitting, environment = _tags(python), _environment(python)
+    chosen = set()
+    for pin in locked:
+        if pin.requirement.marker is not None and not pin.requirement.marker.evaluate(environment):
+            continue
+        found = {name for name, sha256 in wheels.items() if sha256 in pin.sha256 and _tags_of(name) & fitting}
+        if not found:
+            raise BundleError(
+                "a wheel is missing from the wheelhouse",
+                where=f"{where}, Python {python}",
+                expected=str(pin.requirement),
+                remedy=FILL,
+            )
+        chosen |= found
+    return chosen
+
+
+def _tags_of(name: str) -> frozenset[Tag]:
+    try:
+        return parse_wheel_filename(name)[3]
+    except InvalidWheelFilename:
+        return frozenset()
+
+
+def _tags(python: str) -> frozenset[Tag]:
+    """The tags that a CPython of this machine takes (https://packaging.python.org/en/latest/specifications/platform-compatibility-tags)."""
+    major, minor = (int(part) for part in python.split("."))
+    platforms = list(platform_tags())
+
+    def tags() -> Iterator[Tag]:
+        yield from cpython_tags((major, minor), [f"cp{major}{minor}{'m' if (major, minor) < (3, 8) else ''}"], platforms)
+        yield from compatible_tags((major, minor), f"cp{major}{minor}", platforms)
+
+    return frozenset(tags())
+
+
+def _environment(python: str) -> dict[str, str]:
+    return {
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "platform_machine": platform.machine(),
+        "os_name": "posix",
+    }
