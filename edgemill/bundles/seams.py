@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import platform
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import Requirement
 from packaging.tags import Tag, compatible_tags, cpython_tags, platform_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
@@ -17,18 +15,10 @@ from edgemill import SCHEMA
 from edgemill.errors import BundleError
 from edgemill.images import Image
 from edgemill.images_lock import HOST
+from edgemill.requirements import Pin, pins
 from edgemill.wheels import HOST_PYTHONS, wheels_folder
 
-_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 FILL = "./mill images.wheels, where there is a network"
-
-
-@dataclass(frozen=True)
-class Pin:
-    """A line of a hashed list: what it asks for, and the wheels that serve it."""
-
-    requirement: Requirement
-    sha256: frozenset[str]
 
 
 def built_record(image: Image) -> dict[str, Any] | None:
@@ -46,13 +36,6 @@ def wheelhouse() -> dict[str, Path]:
     if not wheels:
         raise BundleError("there is no wheelhouse to take wheels from", where=str(folder), remedy=FILL)
     return wheels
-
-
-def pins(lock: Path) -> list[Pin]:
-    """The lines of a hashed list of requirements."""
-    text = lock.read_text(encoding="utf-8").replace("\\\n", " ")
-    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    return [Pin(Requirement(line.partition("--hash")[0].strip()), frozenset(_HASH.findall(line))) for line in lines]
 
 
 def wheels_of(image: Image, wheels: Mapping[str, str]) -> set[str]:
