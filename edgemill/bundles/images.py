@@ -34,7 +34,7 @@ def images_bytes(images: Sequence[BundledImage]) -> bytes:
 
 
 def kept_names(index: Index) -> Iterator[str]:
-    """The files of a bundle that `check_images` reads. Raises BundleError where one is too large for what it is."""
+    """The files of a bundle that `check_layout` reads. Raises BundleError where one is too large for what it is."""
     small = {blob_name(sha256) for image in index.images for sha256 in (image.manifest, image.config)} | {LAYOUT, IMAGES}
     for name, blob in index.contents():
         if name in small:
@@ -45,13 +45,18 @@ def kept_names(index: Index) -> Iterator[str]:
             yield name
 
 
-def check_images(index: Index, small: Small, where: str) -> None:
-    """Compare the images with the index: the layout, each manifest, config and list of layers. Raises BundleError."""
+def check_layout(index: Index, small: Small, where: str) -> None:
+    """Compare a bundle's image layout and images with its index. Raises BundleError."""
     names = set(kept_names(index))
     wanted = {LAYOUT: LAYOUT_BYTES, IMAGES: images_bytes(index.images)} if index.images else {}
     for name in (LAYOUT, IMAGES):
         if (small(name) if name in names else None) != wanted.get(name):
             raise BundleError("the bundle's image layout is not what its index says", where=f"{where}: {name}")
+    check_images(index, small, where)
+
+
+def check_images(index: Index, small: Small, where: str) -> None:
+    """Compare each image's manifest, config and layers with the index, as far as they can be had. Raises BundleError."""
     for image in index.images:
         manifest = small(blob_name(image.manifest))
         config = small(blob_name(image.config))

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from edgemill.bundles.archive import BLOCK, HEADER, ZSTD_MAGIC, Decompressor, check_header, damaged, ending, head_size, padding, read_head
-from edgemill.bundles.images import check_images, kept_names
+from edgemill.bundles.images import check_layout, kept_names
 from edgemill.bundles.index import INDEX, MOST_INDEX_BYTES, MOST_SIGNATURE_BYTES, SIGNATURE, Blob, Index, blob_name, parse_index
 from edgemill.bundles.names import shown
 from edgemill.errors import BundleError
@@ -60,7 +60,7 @@ class UnpackedBundle(Bundle):
 
     def check_images(self) -> None:
         """Compare the images with the index. Raises BundleError."""
-        check_images(self.index, self._small, str(self.path))
+        check_layout(self.index, self._small, str(self.path))
 
     def _small(self, name: str) -> bytes | None:
         return b"".join(self.blocks(name, self.contents[name].size)) if name in self.contents else None
@@ -244,7 +244,7 @@ class ZstdBundle(Bundle):
         """Read everything."""
         kept = dict.fromkeys(kept_names(self.index), b"")
         self._walk(None, kept)
-        check_images(self.index, kept.get, str(self.path))
+        check_layout(self.index, kept.get, str(self.path))
 
     def unpacked(self, scratch: Path) -> UnpackedBundle:
         """The bundle as a folder in `scratch`; compared with the index on the way."""

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from edgemill import PROJECT
 from edgemill.bundles.archive import BLOCK, HEADER, LARGEST_MEMBER, ending, header, padding
 from edgemill.bundles.index import INDEX, SIGNATURE, Blob
 from edgemill.errors import BundleError
@@ -42,6 +41,7 @@ from edgemill.bundles.program import main
 
 sys.exit(main())
 """
+CODE = Path(__file__).parents[2]  # where this program itself is
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive can say
 LEVEL = "-3"  # of zstd: higher ones gain a few per cent for many times the time
 
@@ -60,7 +60,7 @@ def program_bytes() -> bytes:
     stream = io.BytesIO()
     stream.write(b"#!/usr/bin/env python3\n")
     with zipfile.ZipFile(stream, "w") as archive:
-        for name, content in (("__main__.py", _MAIN.encode()), *((name, (PROJECT / name).read_bytes()) for name in FAR_SIDE)):
+        for name, content in (("__main__.py", _MAIN.encode()), *((name, (CODE / name).read_bytes()) for name in FAR_SIDE)):
             info = zipfile.ZipInfo(name, EPOCH)
             info.create_system, info.external_attr = 3, 0o644 << 16
             archive.writestr(info, content)
