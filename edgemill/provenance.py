@@ -81,7 +81,7 @@ def base_uri(base: str) -> str:
     """The package URL of an image reference such as `python:3.7-slim-bookworm`."""
     *folders, name = base.partition("@")[0].split("/")
     name, _, tag = name.partition(":")
-    place = "/".join(quote(part, safe="") for part in (*folders, name))
+    place = "/".join(quote(part, safe=":") for part in (*folders, name))
     return f"pkg:docker/{place}" + (f"@{quote(tag, safe='')}" if tag else "")
 
 
@@ -123,18 +123,19 @@ def _sources(manifest: Mapping[str, Any]) -> Iterator[Json]:
 
 
 def _environment(manifest: Mapping[str, Any]) -> Iterator[Json]:
-    """The image, and the public one that it starts from."""
-    told = {"tools": manifest["tools"], "realised": manifest.get("realised")}
+    """The image; and, of a container, the public image that it starts from, or what the site uses instead."""
+    realised = manifest.get("realised") or {}
+    told = {"tools": manifest["tools"], "image_id": realised.get("image_id")}
     yield {
         "name": "image",
         "uri": f"pkg:generic/edgemill/images/{quote(manifest['image_name'], safe='')}",
         "digest": {IMAGE: manifest["image"]},
         "annotations": {name: value for name, value in told.items() if value},
     }
-    base = manifest.get("base")
-    if base:
-        digest = {"digest": {"sha256": base["digest"].removeprefix("sha256:")}} if base["digest"] else {}
-        yield {"name": "base", "uri": base_uri(base["name"]), **digest}
+    if realised.get("base"):
+        base, _, digest = realised["base"].partition("@sha256:")
+        stand_in = {"annotations": {"stand_in": realised["stand_in"]}} if realised.get("stand_in") else {}
+        yield {"name": "base", "uri": base_uri(base), **({"digest": {"sha256": digest}} if digest else {}), **stand_in}
 
 
 def _run(manifest: Mapping[str, Any], evidence: Iterable[Mapping[str, Any]]) -> Json:

@@ -28,11 +28,10 @@ MANIFEST = {
     "edgemill": "0.1.0",
     "builder": "https://ci.example.org/edgemill#local",
     "engine": "local",
-    "realised": {"id": "sha256:" + SHA["9"], "stand_in": None},
+    "realised": {"image_id": "sha256:" + SHA["9"], "base": "python:3.7-slim-bookworm@sha256:" + SHA["e"], "stand_in": None},
     "image": SHA["c"],
     "image_name": "train",
     "source": SHA["d"],
-    "base": {"name": "python:3.7-slim-bookworm", "digest": "sha256:" + SHA["e"]},
     "params": {"warm_start": {"sha256": SHA["f"]}, "steps": 700, "seed": None},
     "inputs": {
         "records": {"name": "pack", "stage": "records", "key": SHA["1"], "digest": SHA["2"]},
@@ -60,6 +59,7 @@ def refuse_wrong_statement(line):
     from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
     from in_toto_attestation.v1 import resource_descriptor_pb2, statement_pb2
     from in_toto_attestation.v1.statement import Statement
+    from packageurl import PackageURL
 
     told = json_format.Parse(line, statement_pb2.Statement())
     Statement.copy_from_pb(told).validate()
@@ -78,7 +78,7 @@ def refuse_wrong_statement(line):
             assert isinstance(each, resource_descriptor_pb2.ResourceDescriptor)
             assert each.uri or each.digest
             assert all(re.fullmatch("[0-9a-f]{64}", value) for value in each.digest.values())
-            assert not each.uri or re.fullmatch(r"pkg:(generic|docker)/[A-Za-z0-9._~/%-]+(@[A-Za-z0-9._~%-]+)?", each.uri)
+            assert not each.uri or PackageURL.from_string(each.uri).to_string() == each.uri
     dependencies = [each.name for each in definition.resolved_dependencies]
     assert len(set(dependencies)) == len(dependencies)
     return json.loads(line)
@@ -129,7 +129,7 @@ def test_every_field_is_what_the_manifest_says():
                 "digest": {"edgemill_image": SHA["c"]},
                 "annotations": {
                     "tools": {"tensorflow": "1.13.1"},
-                    "realised": {"id": "sha256:" + SHA["9"], "stand_in": None},
+                    "image_id": "sha256:" + SHA["9"],
                 },
             },
             {"name": "base", "uri": "pkg:docker/python@3.7-slim-bookworm", "digest": {"sha256": SHA["e"]}},
@@ -146,7 +146,7 @@ def test_every_field_is_what_the_manifest_says():
     }
 
 
-NEWER = ("pipeline", "run", "edgemill", "builder", "realised", "source", "base")
+NEWER = ("pipeline", "run", "edgemill", "builder", "realised", "source")
 
 
 @pytest.mark.parametrize(
@@ -154,14 +154,30 @@ NEWER = ("pipeline", "run", "edgemill", "builder", "realised", "source", "base")
     [
         MANIFEST,
         {name: value for name, value in MANIFEST.items() if name not in NEWER},
-        MANIFEST | {"base": {"name": "docker.example:5000/team/python:3.7", "digest": None}},
+        MANIFEST | {"realised": {"image_id": "sha256:" + SHA["9"], "base": "mirror.example:5000/python:3.7", "stand_in": SHA["8"]}},
         MANIFEST | {"params": {}, "inputs": {}, "tools": {}, "realised": {}},
         MANIFEST | {"name": "naïve step/°", "files": [{"path": "a b/ä.txt", "sha256": SHA["6"], "bytes": 1}]},
     ],
-    ids=["whole", "an older manifest", "base without digest", "nothing optional", "names beyond ASCII"],
+    ids=["whole", "an older manifest", "a stand-in for the base", "nothing optional", "names beyond ASCII"],
 )
 def test_a_statement_obeys_the_public_rules(fields):
     refuse_wrong_statement(bundle([fields]).decode())
+
+
+def test_a_base_for_which_another_stands_in_has_no_digest():
+    realised = {"image_id": "sha256:" + SHA["9"], "base": "python:3.7", "stand_in": "sha256:" + SHA["8"]}
+    base = statement(MANIFEST | {"realised": realised})["predicate"]["buildDefinition"]["resolvedDependencies"][-1]
+    assert base == {"name": "base", "uri": "pkg:docker/python@3.7", "annotations": {"stand_in": "sha256:" + SHA["8"]}}
+
+
+def test_without_a_container_there_is_no_base():
+    told = statement(MANIFEST | {"realised": {}})["predicate"]["buildDefinition"]["resolvedDependencies"]
+    assert told[-1] == {
+        "name": "image",
+        "uri": "pkg:generic/edgemill/images/train",
+        "digest": {"edgemill_image": SHA["c"]},
+        "annotations": {"tools": {"tensorflow": "1.13.1"}},
+    }
 
 
 def test_an_older_manifest_names_the_builder_by_its_engine():
@@ -194,8 +210,8 @@ def test_a_brief_statement_tells_of_many_files_as_one(files, named):
         ("python:3.7@sha256:" + "0" * 64, "pkg:docker/python@3.7"),
         ("debian", "pkg:docker/debian"),
         ("team/python:3.7", "pkg:docker/team/python@3.7"),
-        ("mirror.example:5000/python:3.7", "pkg:docker/mirror.example%3A5000/python@3.7"),
-        ("mirror.example:5000/python", "pkg:docker/mirror.example%3A5000/python"),
+        ("mirror.example:5000/python:3.7", "pkg:docker/mirror.example:5000/python@3.7"),
+        ("mirror.example:5000/python", "pkg:docker/mirror.example:5000/python"),
     ],
 )
 def test_a_base_is_a_package_url(base, uri):
