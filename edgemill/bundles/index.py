@@ -192,8 +192,8 @@ class _Parser:
             *("format", "schema", "architecture", "base", "project", "pythons", "pipelines"),
             *("members", "blobs", "files", "images", "data", "links"),
         )
-        if fields["format"] != FORMAT:
-            self._refuse("format", FORMAT, fields["format"])
+        if (fields["format"], type(fields["schema"])) != (FORMAT, int):
+            self._refuse("format", f"{FORMAT}, schema {SCHEMA}", [fields["format"], fields["schema"]])
         project = self._fields(fields["project"], "project", "revision", "dirty", "version")
         return Index(
             digest=digest,

@@ -104,6 +104,7 @@ class SmallBundle:
         document = self.document()
         if change is not None:
             change(document)
+        place.parent.mkdir(parents=True, exist_ok=True)
         head = [index_bytes(document)] + ([signature] if signature is not None else [])
         named = [Part(name, blob(part), part) for name, part in zip((INDEX, SIGNATURE), head, strict=False)]
         write_bundle(place, named, self.parts(document))
