@@ -13,8 +13,8 @@ STAND_IN = """\
 echo "$*" >> "$CALLS"
 case "$1 $2" in
     "-m venv") mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
-    "-m pip") exit "${PIP_EXIT:-0}" ;;
-    -c*) case "$2" in *ensurepip*) exit "${PROBE_EXIT:-0}" ;; *) shift 2; echo "run: $*" ;; esac ;;
+    "-m pip") case "$*" in *--no-index*) exit "${WHEELS_EXIT:-0}" ;; *) exit "${PIP_EXIT:-0}" ;; esac ;;
+    -c*) case "$2" in *ensurepip*) shift 2; echo "probe: $*" >> "$CALLS"; exit "${PROBE_EXIT:-0}" ;; *) shift 2; echo "run: $*" ;; esac ;;
 esac
 """
 
@@ -90,3 +90,59 @@ def test_a_python_can_be_named(mill):
     other.write_text(STAND_IN.replace("run:", "other:"))
     other.chmod(0o755)
     assert mill("--list", EDGEMILL_PYTHON=str(other)).stdout == "other: --list\n"
+
+
+def wheelhouse(mill, folder=".envs/wheels"):
+    """A wheelhouse in the project."""
+    place = mill.project / folder
+    place.mkdir(parents=True)
+    return place
+
+
+def pip_calls(mill):
+    return [line for line in (mill.project / "calls").read_text().splitlines() if "pip install" in line]
+
+
+def test_a_wheelhouse_is_used_instead_of_an_index(mill):
+    place = wheelhouse(mill)
+    assert mill("--list").returncode == 0
+    (call,) = pip_calls(mill)
+    assert f"--no-index --find-links {place}" in call
+
+
+def test_a_wheelhouse_can_be_named(mill):
+    place = wheelhouse(mill, "my wheels")
+    assert mill("--list", EDGEMILL_WHEELS=str(place)).returncode == 0
+    assert f"--find-links {place}" in pip_calls(mill)[0]
+
+
+def test_where_the_wheelhouse_lacks_something_an_index_is_asked(mill):
+    wheelhouse(mill)
+    assert mill("--list", WHEELS_EXIT="1").returncode == 0
+    assert ["--no-index" in call for call in pip_calls(mill)] == [True, False]
+
+
+@pytest.mark.parametrize("how", ["file", "variable", "no wheelhouse"])
+def test_offline_no_index_is_ever_asked(mill, how):
+    if how != "no wheelhouse":
+        place = wheelhouse(mill)
+        if how == "file":
+            (place / "offline").touch()
+    done = mill("--list", WHEELS_EXIT="1", **({} if how == "file" else {"EDGEMILL_OFFLINE": "1"}))
+    assert done.returncode == 1
+    assert "nothing is taken from the network here" in done.stderr
+    assert ".envs/wheels" in done.stderr
+    assert all("--no-index" in call for call in (pip_calls(mill) if how != "no wheelhouse" else []))
+    assert "run:" not in done.stdout
+
+
+def test_the_pythons_that_a_bundles_wheels_serve_are_asked_for(mill):
+    (mill.project / "bundled").mkdir()
+    (mill.project / "bundled" / "pythons").write_text("3.11 3.12\n")
+    assert mill("--list").returncode == 0
+    assert "probe: 3.11 3.12" in (mill.project / "calls").read_text()
+    (mill.project / "requirements.lock").write_text("two==1.0\n")
+    for name in ("python3.10", "python3.11", "python3.12", "python3.13", "python3.14"):
+        shutil.copy(mill.project / "bin" / "python3", mill.project / "bin" / name)
+    done = mill("--list", PROBE_EXIT="1")
+    assert "there is no Python 3.11 or 3.12 with its venv module" in done.stderr
