@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgemill.console import Console
+from edgemill.engines.choice import sweep_all
 from edgemill.engines.process import StopRequests
 from edgemill.engines.seam import Engine
 from edgemill.errors import DamagedArtifactError, EdgeMillError, ImageError, StageFailedError, StoppedError
@@ -181,7 +182,7 @@ class Build:
                 return
             dead[holder] = dead.get(holder, 0) + 1
             if dead[holder] > 1:
-                self.engine.sweep(self.workspace.work_folder(stage, key))
+                sweep_all(self.workspace.work_folder(stage, key), self.engine)
             if dead[holder] == 4:
                 lock: Path = self.workspace.key_lock(stage, key)
                 self.console.warn(

@@ -16,6 +16,7 @@ from edgemill.hashing import digest_files, digest_of, sha256_file, walk
 
 STAGES = PROJECT / "stages"
 PROGRAM = "run.py"
+DEFAULT_PIDS = 1024  # processes and threads of a stage; TensorFlow starts some dozens
 RUNTIME = "_runtime"
 
 _INPUT = {
@@ -47,6 +48,8 @@ _SCHEMA = {
         "sees_provenance": {"type": "boolean"},
         "timeout": {"type": "number", "exclusiveMinimum": 0},
         "cpus": {"type": "integer", "minimum": 1},
+        "gpus": {"type": "integer", "minimum": 0},
+        "pids": {"type": "integer", "minimum": 1},
         "memory": {"type": "string", "pattern": "^[0-9]+(MiB|GiB)$"},
     },
 }
@@ -64,7 +67,10 @@ class InputRule:
 
 @dataclass(frozen=True)
 class Contract:
-    """What a stage declares. `timeout` in seconds, `memory` in bytes; `params` maps a name to its JSON Schema."""
+    """What a stage declares.
+
+    `timeout` in seconds, `memory` in bytes, `pids` the most processes and threads; `params` maps a name to its JSON Schema.
+    """
 
     name: str
     folder: Path
@@ -82,6 +88,8 @@ class Contract:
     timeout: float
     cpus: int
     memory: int
+    gpus: int
+    pids: int
 
     @property
     def program(self) -> Path:
@@ -176,6 +184,8 @@ def load_contract(name: str, stages: Path = STAGES, where: str = "") -> Contract
         timeout=fields.get("timeout", 3600),
         cpus=fields.get("cpus", 1),
         memory=_bytes(fields.get("memory", "1GiB")),
+        gpus=fields.get("gpus", 0),
+        pids=fields.get("pids", DEFAULT_PIDS),
     )
     check(
         document, contract.params_schema(), ("params",), {name: value for name, value in contract.defaults().items() if value is not None}

@@ -16,6 +16,7 @@ from edgemill.hashing import digest_of, sha256_file
 
 DOCKER = PROJECT / "docker"
 PATCHES = PROJECT / "patches"
+LOCKED = "images.lock"
 
 _IMAGE = {
     "type": "object",
@@ -29,6 +30,7 @@ _IMAGE = {
         "patches": {"type": "string"},
         "system_packages": {"type": "array", "items": {"type": "string"}},
         "tools": {"type": "object", "additionalProperties": {"type": "string"}},
+        "debs": {"type": "array", "items": {"type": "string"}},
         "env": {"type": "object", "additionalProperties": {"type": "string"}},
         "imports": {"type": "array", "items": {"type": "string"}},
         "extends": {"type": "string"},
@@ -46,6 +48,7 @@ _TARGETS = {
     "required": ["schema", "targets"],
     "properties": {
         "schema": {"const": SCHEMA},
+        "package": {"type": "string"},
         "targets": {
             "type": "object",
             "additionalProperties": {
@@ -57,20 +60,47 @@ _TARGETS = {
         },
     },
 }
+_DIGEST = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
+_SHA256 = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_PINS = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["requirements", "patches"],
+    "properties": {"requirements": _SHA256, "patches": {"type": "object", "additionalProperties": _SHA256}},
+}
+_LOCKED = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["schema", "bases", "images", "debs"],
+    "properties": {
+        "schema": {"const": SCHEMA},
+        "bases": {"type": "object", "additionalProperties": _DIGEST},
+        "images": {"type": "object", "additionalProperties": _PINS},
+        "debs": {"type": "object", "additionalProperties": {**_SHA256, "type": ["string", "null"]}},
+    },
+}
 
 
 @dataclass(frozen=True)
 class PatchSeries:
-    """A quilt series: patches in order, and the sha256 of each target (relative to site-packages) before and after all of them."""
+    """A quilt series: patches in order, and the sha256 of each target (relative to site-packages) before and after all of them.
+
+    `package` is the one that they change, where the series says so.
+    """
 
     name: str
     patches: tuple[Path, ...]
     targets: Mapping[str, tuple[str, str]]
+    package: str | None = None
 
 
 @dataclass(frozen=True)
 class Image:
-    """A declared image. `python` is a version such as `3.7`; `tools` maps programs from outside PyPI to their exact version."""
+    """A declared image.
+
+    `python` is a version such as `3.7`; `tools` maps programs from outside PyPI to their exact version; `base_digest` is that of `base`
+    in images.lock; `debs` maps Debian packages that come from outside Debian to their sha256, None where it is not known yet.
+    """
 
     name: str
     help: str
@@ -84,6 +114,9 @@ class Image:
     imports: tuple[str, ...]
     lock: Path
     dockerfile: Path
+    base_digest: str | None
+    debs: Mapping[str, str | None]
+    extends: str | None
 
     @property
     def requirements(self) -> Path:
@@ -98,7 +131,8 @@ class Image:
         series = self.patches
         return digest_of(
             {
-                "base": self.base,
+                "base": [self.base, self.base_digest],
+                "debs": dict(self.debs),
                 "python": self.python,
                 "system_packages": sorted(self.system_packages),
                 "tools": dict(self.tools),
@@ -128,16 +162,27 @@ def load_series(name: str, folder: Path = PATCHES) -> PatchSeries:
     for patch in patches:
         if not patch.is_file():
             raise RequestError("a patch of the series is missing", where=f"{series}: {patch.name}")
-    document = load_yaml(folder / name / "targets.yaml")
+    document = load_yaml(folder / name / "targets.json")
     check(document, _TARGETS)
     targets = {path: (sums["before"], sums["after"]) for path, sums in document.data["targets"].items()}
-    return PatchSeries(name, patches, targets)
+    return PatchSeries(name, patches, targets, document.data.get("package"))
+
+
+def load_locked(path: Path) -> dict[str, Any]:
+    """What images.lock pins: digests of bases, hashes of lists, patches and Debian packages. Raises RequestError where it is wrong."""
+    if not path.is_file():
+        return {"schema": SCHEMA, "bases": {}, "images": {}, "debs": {}}
+    document = load_yaml(path)
+    check(document, _LOCKED)
+    locked: dict[str, Any] = document.data
+    return locked
 
 
 def load_images(path: Path = DOCKER / "images.yaml", patches: Path = PATCHES) -> dict[str, Image]:
     """All declared images by name. Raises RequestError where the declaration is wrong."""
     document = load_yaml(path)
     check(document, _SCHEMA)
+    locked = load_locked(path.with_name(LOCKED))
     declared: dict[str, dict[str, Any]] = document.data["images"]
     images = {}
     for name, own in declared.items():
@@ -165,5 +210,8 @@ def load_images(path: Path = DOCKER / "images.yaml", patches: Path = PATCHES) ->
             imports=tuple(fields.get("imports", ())),
             lock=path.parent / "locks" / f"{name}.lock",
             dockerfile=path.parent / f"{name}.Dockerfile",
+            base_digest=locked["bases"].get(fields["base"]),
+            debs={deb: locked["debs"].get(deb) for deb in fields.get("debs", ())},
+            extends=parent,
         )
     return images

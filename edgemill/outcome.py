@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import shlex
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,10 @@ def failure(step: Step, outcome: Outcome, result: Mapping[str, Any], problem: st
     error: Mapping[str, Any] = result["error"] or {}
     if outcome.ending is Ending.TIMEOUT:
         what = f"it took longer than its limit of {step.contract.timeout:g} s"
+    elif outcome.ending is Ending.OUT_OF_MEMORY:
+        what = f"it needed more memory than its limit of {step.contract.memory / 2**30:g} GiB and was killed"
+    elif outcome.ending is Ending.LOST:
+        what = "its engine went away while it ran, so how it ended is not known"
     elif outcome.ending is Ending.KILLED:
         what = f"it was killed by signal {outcome.exit_code - 128}" + (" (out of memory?)" if outcome.exit_code == 137 else "")
     elif error:
@@ -53,7 +57,8 @@ def failure(step: Step, outcome: Outcome, result: Mapping[str, Any], problem: st
         what = f"it exited with 0, but {problem}"
     else:
         what = "its program ended without saying why"
-    details = [f"command: {subprocess.list2cmdline(outcome.command)}", f"exit status: {outcome.exit_code}", f"log: {log}"]
+    details = [f"command: {shlex.join(outcome.command)}", f"exit status: {outcome.exit_code}", f"log: {log}"]
+    details += [outcome.note] if outcome.note else []
     tail = [] if error else last_lines(log)
     remedy = [str(error["remedy"])] if error.get("remedy") else []
     if shutil.disk_usage(log.parent).free < FULL_BYTES:
@@ -76,7 +81,7 @@ def kept(step: Step) -> str:
 
 def invalid(step: Step, error: StageFailedError, outcome: Outcome, log: Path) -> StageFailedError:
     """The error for a program that exited with 0 and left an invalid artifact; `error` says what is wrong with it."""
-    details = [f"command: {subprocess.list2cmdline(outcome.command)}", f"exit status: {outcome.exit_code}", f"log: {log}"]
+    details = [f"command: {shlex.join(outcome.command)}", f"exit status: {outcome.exit_code}", f"log: {log}"]
     return StageFailedError(
         f"the stage {step.name!r} failed: {error.what}",
         where="\n".join([*([error.where] if error.where else []), *details]),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgemill import SCHEMA, VERSION
 from edgemill.console import OutputSplitter
+from edgemill.engines.choice import ENGINE, sweep_all
 from edgemill.engines.seam import Ending, Job, Outcome
 from edgemill.errors import DamagedArtifactError, StageFailedError, StoppedError
 from edgemill.files import remove, write_bytes, write_json
@@ -95,13 +96,14 @@ class StepRun:
         """The work folder: a resumable stage finds its scratch folder as it left it; everything else is fresh."""
         contract = self.status.step.contract
         work = self.build.workspace.work_folder(contract.name, str(self.status.key))
-        self.build.engine.sweep(work)
+        sweep_all(work, self.build.engine)
         for name in ("output", "home", "source") if contract.resumable else ("",):
             remove(work / name)
         for name in ("result.json", "task.json"):
             (work / name).unlink(missing_ok=True)
         (work / "output").mkdir(parents=True)
         (work / "scratch").mkdir(exist_ok=True)
+        (work / ENGINE).write_text(self.build.engine.name, encoding="ascii")
         # The program runs from a copy, so that an edit while it runs cannot make its artifact something else than its key says.
         contract.copy_source(work / "source")
         if contract.source(work / "source") != self.keys.source(contract):
@@ -236,6 +238,7 @@ class StepRun:
             "edgemill": VERSION,
             "builder": builder,
             "engine": self.build.engine.name,
+            "realised": dict(outcome.realised),
             "image": step.image.identity,
             "image_name": step.image.name,
             "source": self.keys.source(step.contract),

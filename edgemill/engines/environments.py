@@ -6,8 +6,8 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Container, Iterator, Sequence
@@ -23,6 +23,7 @@ from edgemill.files import flush_folder, flush_path, write_json
 from edgemill.hashing import digest_files, sha256_file
 from edgemill.images import Image
 from edgemill.locks import POLL_SECONDS, Lock, held
+from edgemill.wheels import source_for
 
 MARKER = "edgemill.json"
 INSTALL_SECONDS = 3600.0
@@ -189,9 +190,11 @@ def _install(image: Image, python: Path, fresh: Path, stops: StopRequests) -> No
     uv = uv_program()
     env = {name: value for name, value in os.environ.items() if name not in UV_ELSEWHERE}
     env |= {"UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": str(fresh), "PYTHONHASHSEED": "0"}
+    wheels = source_for(image.lock)
+    source = ["--offline", "--no-index", "--find-links", str(wheels)] if wheels else []
     _run([uv, "venv", "--quiet", "--relocatable", "--no-project", "--python", str(python), str(fresh)], image, env, stops)
     if image.lock.stat().st_size:
-        _run([uv, "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", str(image.lock)], image, env, stops)
+        _run([uv, "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", *source, str(image.lock)], image, env, stops)
 
 
 def _check_imports(image: Image, fresh: Path, stops: StopRequests) -> None:
@@ -224,7 +227,7 @@ def _run(command: Sequence[str], image: Image, env: dict[str, str], stops: StopR
     stops.check()
     if outcome.exit_code != 0 or outcome.ending is not Ending.EXITED:
         tail = "\n".join(output.decode(errors="replace").strip().splitlines()[-12:])
-        shown = subprocess.list2cmdline(command if len(command) < 12 else [*command[:12], "…"])
+        shown = shlex.join(command if len(command) < 12 else [*command[:12], "…"])
         raise ImageError(
             f"the image {image.name!r} could not be made ({outcome.ending.value}, exit status {outcome.exit_code})",
             where=shown,

@@ -56,6 +56,34 @@ class StopRequests:
             raise StoppedError("stopped", remedy="the same command goes on from here")
 
 
+class StagedStop:
+    """Which signal a job is due, once its time is up or a stop is asked for: each more pressing than the one before.
+
+    `deadline` is a value of time.monotonic().
+    """
+
+    def __init__(self, deadline: float, stops: StopRequests) -> None:
+        self._deadline = deadline
+        self._stops = stops
+        self._stage = 0
+        self._next = deadline
+        self.ending = Ending.EXITED
+
+    def due(self) -> signal.Signals | None:
+        """The signal to send now, if any; `ending` says why."""
+        now, last = time.monotonic(), len(PATIENCE_SECONDS) - 1
+        if self.ending is Ending.EXITED and (self._stops.count or now >= self._deadline):
+            self.ending = Ending.STOPPED if self._stops.count else Ending.TIMEOUT
+            self._next = now
+        if self._stops.count > 1:
+            self._stage = last
+        if self.ending is Ending.EXITED or (now < self._next and self._stops.count <= 1):
+            return None
+        signum, patience = PATIENCE_SECONDS[min(self._stage, last)]
+        self._stage, self._next = self._stage + 1, now + patience
+        return signum
+
+
 def supervise(
     command: Sequence[str],
     *,
@@ -125,28 +153,19 @@ def _watch(process: subprocess.Popen[bytes], on_output: Callable[[bytes], None],
             return bool(block)
 
         is_open = True
-        stage = 0
-        ending = Ending.EXITED
-        next_stage = deadline
+        staged = StagedStop(deadline, stops)
         while process.poll() is None:
             if is_open:
                 is_open = pump(POLL_SECONDS)
             else:
                 time.sleep(POLL_SECONDS)
-            now = time.monotonic()
-            if ending is Ending.EXITED and (stops.count or now >= deadline):
-                ending = Ending.STOPPED if stops.count else Ending.TIMEOUT
-                next_stage = now
-            if stops.count > 1:
-                stage = len(PATIENCE_SECONDS) - 1
-            if ending is not Ending.EXITED and (now >= next_stage or stops.count > 1):
-                signum, patience = PATIENCE_SECONDS[min(stage, len(PATIENCE_SECONDS) - 1)]
+            signum = staged.due()
+            if signum is not None:
                 _signal_group(process, signum)
-                stage, next_stage = stage + 1, now + patience
         drained = time.monotonic() + DRAIN_SECONDS
         while is_open and time.monotonic() < drained and selector.select(0):
             is_open = pump(0)
-    return ending
+    return staged.ending
 
 
 def _signal_group(process: subprocess.Popen[bytes], signum: signal.Signals) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +19,8 @@ class Ending(str, Enum):
 
     EXITED = "exited"
     KILLED = "killed by a signal that this run did not send"
+    OUT_OF_MEMORY = "out of memory"
+    LOST = "the engine was lost"
     TIMEOUT = "timeout"
     STOPPED = "stopped"
 
@@ -55,12 +57,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended: its exit status (128 + signal where a signal ended it), its command, and the seconds that it took."""
+    """How a job ended: its exit status (128 + signal where a signal ended it), its command, and the seconds that it took.
+
+    `note`: what the engine has to say of it, one sentence without a full stop. `realised`: what the engine ran it in, for the manifest.
+    """
 
     exit_code: int
     ending: Ending
     command: Sequence[str]
     seconds: float
+    note: str | None = None
+    realised: Mapping[str, str | None] = field(default_factory=dict)
 
 
 class Engine(Protocol):

@@ -68,7 +68,7 @@ def patch(project, after):
     (series / "series").write_text("word.patch\n")
     (series / "word.patch").write_text('--- a/alpha.py\n+++ b/alpha.py\n@@ -1 +1 @@\n-WORD = "as published"\n+WORD = "as patched"\n')
     before = hashlib.sha256(MODULE.encode()).hexdigest()
-    (series / "targets.yaml").write_text(f"schema: 1\ntargets:\n  alpha.py: {{before: '{before}', after: '{after}'}}\n")
+    (series / "targets.json").write_text(f"schema: 1\ntargets:\n  alpha.py: {{before: '{before}', after: '{after}'}}\n")
     images = project.root / "docker" / "images.yaml"
     images.write_text(images.read_text().replace("imports:", "patches: words\n    imports:"))
 

@@ -43,7 +43,7 @@ def declared(tmp_path):
     (series / "series").write_text("# in order\none.patch\ntwo.patch  # the second\n")
     for name in ("one", "two"):
         (series / f"{name}.patch").write_text(f"{name}\n")
-    (series / "targets.yaml").write_text(f"schema: 1\ntargets:\n  pkg/a.py: {{before: {SUM}, after: {SUM}}}\n")
+    (series / "targets.json").write_text(f"schema: 1\ntargets:\n  pkg/a.py: {{before: {SUM}, after: {SUM}}}\n")
     return tmp_path
 
 
@@ -69,8 +69,8 @@ def replace(path, old, new):
         ("docker/locks/base.lock", "one==1.0", "one==1.1", True),
         ("docker/locks/base.lock", "0" * 64, "2" * 64, True),
         ("patches/series/one.patch", "one", "1", True),
-        ("patches/series/targets.yaml", f"after: {SUM}", f"after: {'b' * 64}", True),
-        ("patches/series/targets.yaml", "pkg/a.py", "pkg/b.py", True),
+        ("patches/series/targets.json", f"after: {SUM}", f"after: {'b' * 64}", True),
+        ("patches/series/targets.json", "pkg/a.py", "pkg/b.py", True),
         ("patches/series/series", "one.patch\ntwo.patch", "two.patch\none.patch", True),
         ("patches/series/series", "one.patch\n", "", True),
         ("docker/images.yaml", "A base.", "A better help.", False),
@@ -132,8 +132,8 @@ def test_a_wrong_declaration_is_refused(declared, old, new, says):
     ("file", "old", "new", "says"),
     [
         ("series", "one.patch", "oen.patch", "a patch of the series is missing"),
-        ("targets.yaml", SUM, "b" * 63, "not of the accepted form"),
-        ("targets.yaml", f", after: {SUM}", "", "something is missing"),
+        ("targets.json", SUM, "b" * 63, "not of the accepted form"),
+        ("targets.json", f", after: {SUM}", "", "something is missing"),
     ],
 )
 def test_a_wrong_series_is_refused(declared, file, old, new, says):

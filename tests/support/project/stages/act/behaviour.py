@@ -313,3 +313,119 @@ def fill_disk(task):
         while True:
             stream.write(b"x" * 65536)
             stream.flush()
+
+
+def write_outside(task):
+    """Tries to write everywhere but into its output; says where it could."""
+    well(task)
+    source = task.input("text")
+    places = [
+        source.path,
+        task.output.parent / "source",
+        task.output.parents[1],
+        task.output.parents[4],
+        "/",
+        "/etc",
+        "/usr/local",
+        "/var/tmp",
+    ]
+    written = []
+    for place in places:
+        try:
+            with open(os.path.join(str(place), "intruder"), "w") as stream:
+                stream.write("here")
+            written.append(str(place))
+        except OSError:
+            pass
+    try:
+        with open(str(task.output.parent / "task.json"), "a") as stream:
+            stream.write(" ")
+        written.append("task.json")
+    except OSError:
+        pass
+    write_json(task.output / "notes.json", {"schema": 1, "written": written})
+
+
+def reach_out(task):
+    """Tries to reach the network; says what it could reach, and which interfaces there are."""
+    import socket
+
+    well(task)
+    reached = []
+    for address in (("192.0.2.1", 80), ("127.0.0.1", 22), ("169.254.169.254", 80)):
+        try:
+            socket.create_connection(address, timeout=2).close()
+            reached.append(address[0])
+        except OSError:
+            pass
+    try:
+        socket.getaddrinfo("example.org", 80)
+        reached.append("example.org")
+    except OSError:
+        pass
+    write_json(
+        task.output / "notes.json", {"schema": 1, "reached": reached, "interfaces": sorted(name for _, name in socket.if_nameindex())}
+    )
+
+
+def fork_without_end(task):
+    """Forks until it cannot; its children wait. Says how many it got."""
+    children = 0
+    try:
+        while children < 5000:
+            if os.fork() == 0:
+                time.sleep(300)
+                os._exit(0)
+            children += 1
+    except OSError:
+        pass
+    well(task)
+    write_json(task.output / "notes.json", {"schema": 1, "children": children})
+
+
+def eat_memory(task):
+    task.say("eating")
+    kept = []
+    while True:
+        kept.append(b"x" * (1 << 24))
+
+
+def eat_memory_in_a_child(task):
+    """A child of it is killed for its appetite; it goes on."""
+    child = os.fork()
+    if child == 0:
+        with open("/proc/self/oom_score_adj", "w") as stream:
+            stream.write("1000")
+        eat_memory(task)
+    os.waitpid(child, 0)
+    well(task)
+
+
+def who_am_i(task):
+    """Says what it may do, what it sees, and leaves files of every sort of mode."""
+    well(task)
+    with open("/proc/self/status") as stream:
+        status = dict(line.split(":\t", 1) for line in stream.read().splitlines() if ":\t" in line)
+    tries = {}
+    for name, call in {
+        "become root": lambda: os.setuid(0),
+        "give away": lambda: os.chown(str(task.output / "model.bin"), 0, 0),
+        "make a device": lambda: os.mknod(str(task.scratch / "null"), 0o20666, os.makedev(1, 3)),
+    }.items():
+        try:
+            call()
+            tries[name] = "done"
+        except OSError:
+            tries[name] = "refused"
+    os.chmod(str(task.output / "info.json"), 0o600)
+    notes = {
+        "schema": 1,
+        "uid": os.getuid(),
+        "gid": os.getgid(),
+        "capabilities": status["CapEff"].strip(),
+        "no_new_privs": status["NoNewPrivs"].strip(),
+        "tries": tries,
+        "home": sorted(os.listdir("/home")),
+        "environ": dict(os.environ),
+    }
+    write_json(task.output / "notes.json", notes)

@@ -1,5 +1,6 @@
 """Reads words; notes the time, which is evidence and no part of the result."""
 
+import os
 import time
 from pathlib import Path
 
@@ -29,7 +30,10 @@ def main(task):
 
 def tally(task):
     """One line for each time that a program of this project runs, beside the workspace."""
-    with (task.output.parents[4] / "tally").open("a", encoding="utf-8") as stream:
+    place = task.output.parents[4]
+    if not os.access(str(place), os.W_OK):  # in a container, which sees no such place
+        return
+    with (place / "tally").open("a", encoding="utf-8") as stream:
         stream.write(task.name + "\n")
 
 

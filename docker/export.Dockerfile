@@ -1,0 +1,17 @@
+# TensorFlow 1.13.1 with its TensorFlow Lite converter (TOCO).
+FROM scratch AS wheels
+# --build-context wheels=FOLDER puts wheels here; without it they come from the package index.
+
+FROM python:3.7-slim-bookworm@sha256:b53f496ca43e5af6994f8e316cf03af31050bf7944e0e4a308ad86c001cf028b AS build
+ARG SOURCE_DATE_EPOCH
+RUN --mount=type=bind,source=docker,target=/docker --mount=type=bind,from=wheels,target=/wheels \
+    sh /docker/build/install.sh export
+
+FROM python:3.7-slim-bookworm@sha256:b53f496ca43e5af6994f8e316cf03af31050bf7944e0e4a308ad86c001cf028b
+COPY --from=build /opt/venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH
+ARG SOURCE REVISION VERSION IDENTITY
+LABEL org.opencontainers.image.title="EdgeMill export" org.opencontainers.image.source=$SOURCE \
+      org.opencontainers.image.revision=$REVISION org.opencontainers.image.version=$VERSION \
+      org.edgemill.image=export org.edgemill.identity=$IDENTITY
+USER 65532:65532
