@@ -40,7 +40,7 @@ def is_offline() -> bool:
 
 def lacking(lock: Path) -> list[str]:
     """The requirements of a hashed list of which the wheelhouse has no file."""
-    have = _index(wheels_folder())
+    have = set(listed().values())
     return [line for line in lock_meaning(lock) if not have & set(_HASH.findall(line))]
 
 
@@ -141,13 +141,14 @@ def _for_python(lock: Path, python: str) -> Iterator[str]:
             yield f"{found['name']} {found['hashes']}"
 
 
-def _index(folder: Path) -> set[str]:
-    """The sha256 of the files that the wheelhouse's index lists and that are there."""
+def listed() -> dict[str, str]:
+    """The sha256 of each file that the wheelhouse's index lists and that is there, by its name; empty where there is no wheelhouse."""
+    folder = wheels_folder()
     try:
-        listed = json.loads((folder / INDEX).read_bytes())["wheels"]
-        return {sums for name, sums in listed.items() if (folder / name).is_file()}
+        index: dict[str, str] = json.loads((folder / INDEX).read_bytes())["wheels"]
+        return {name: sums for name, sums in index.items() if (folder / name).is_file()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return set()
+        return {}
 
 
 def _write_index(folder: Path) -> None:
