@@ -11,11 +11,12 @@ from typing import Protocol
 from edgemill.bundles.archive import ending, header, padding
 from edgemill.bundles.daemon import Daemon
 from edgemill.bundles.images import LAYOUT_BYTES, images_bytes, layers
-from edgemill.bundles.index import IMAGES, LAYOUT, PROGRAM, BundledImage, Index, blob_name, index_bytes, load_json
+from edgemill.bundles.index import IMAGES, LAYOUT, BundledImage, Index, blob_name, index_bytes, load_json
 from edgemill.errors import BundleError
 from edgemill.files import write_bytes
 
 RECORDS = ".envs/docker"
+GIVE_BASE = "give the base's bundle itself with --base"
 
 
 class Source(Protocol):
@@ -50,7 +51,7 @@ def load_images(index: Index, source: Source, undo: contextlib.ExitStack, say: C
         say(f"loading {', '.join(image.name for image in missing)} into the Docker daemon")
         for image in missing:
             undo.callback(_unload, daemon, image)
-        daemon.load(_archive(missing, source))
+        _load(daemon, missing, source)
     ids = {}
     for image in index.images:
         found = _known(daemon, image)
@@ -63,6 +64,16 @@ def load_images(index: Index, source: Source, undo: contextlib.ExitStack, say: C
         daemon.tag(found, image.tag)
         ids[image.name] = found
     return ids
+
+
+def _load(daemon: Daemon, images: Sequence[BundledImage], source: Source) -> None:
+    lacking = [blob for image in images for blob in image.blobs if not source.holds(blob.sha256)]
+    try:
+        daemon.load(_archive(images, source))
+    except BundleError as error:
+        if lacking:
+            error.remedy = f"the daemon may no longer have layers of the base: {GIVE_BASE}"
+        raise
 
 
 def write_records(index: Index, ids: Mapping[str, str], folder: Path) -> None:
@@ -114,7 +125,7 @@ def _legacy(image: BundledImage, source: Source) -> dict[str, object]:
             "an image of the base is no longer in the Docker daemon",
             where=image.tag,
             expected=image.id,
-            remedy=f"give the base's bundle itself with --base (python3 {PROGRAM} install --help)",
+            remedy=GIVE_BASE,
         )
     manifest = load_json(b"".join(source.blob(image.manifest)), image.tag)
     return {"Config": blob_name(image.config), "RepoTags": [image.tag], "Layers": [blob_name(sha256) for sha256 in layers(manifest)]}
