@@ -17,7 +17,7 @@ PLACE_HELP = {
 }
 PIPELINE_HELP = {
     **PLACE_HELP,
-    "engine": "How stages are run: local (else EDGEMILL_ENGINE, else what the pipeline says).",
+    "engine": "How stages are run: docker or local (else EDGEMILL_ENGINE, else the pipeline; else docker where a daemon answers).",
     "set": "STAGE.PARAM=VALUE instead of what the pipeline says; may be given several times.",
 }
 BUILD_HELP = {**PIPELINE_HELP, "dry-run": "Only say what would run.", "verify": "Read every byte of sources and artifacts again."}
@@ -123,19 +123,56 @@ def gc(_c: Context, workspace: str = "", dry_run: bool = False) -> None:
     _run(lambda: commands.gc(_request("demo", workspace=workspace), dry_run=dry_run))
 
 
-@task(help={**PLACE_HELP, "verify": "Read every file of the environments again."})
-def doctor(_c: Context, pipeline: str = "demo", workspace: str = "", verify: bool = False) -> None:
-    """Check this machine: Pythons, environments, tools, disk; and say what is missing."""
-    _run(lambda: commands.doctor(_request(pipeline, workspace=workspace), verify=verify))
+@task(help={**PLACE_HELP, "engine": PIPELINE_HELP["engine"], "verify": "Read every file of the environments again."})
+def doctor(_c: Context, pipeline: str = "demo", engine: str = "", workspace: str = "", verify: bool = False) -> None:
+    """Say which engine is chosen and why, and check this machine: daemon, Pythons, images, tools, disk, readiness without a network."""
+    _run(lambda: commands.doctor(_request(pipeline, engine, workspace), verify=verify))
 
 
 @task(
     name="lock",
-    help={"image": "One image (or `host`); all of them otherwise.", "upgrade": "Take newer versions where the .in file allows them."},
+    iterable=["deb"],
+    help={
+        "image": "One image (or `host`); all of them otherwise.",
+        "upgrade": "Take newer versions where the .in file allows them.",
+        "offline": "Ask no index and no registry: only record the hashes of the files as they are.",
+        "deb": "A Debian package whose sha256 is recorded; may be given several times.",
+    },
 )
-def images_lock(_c: Context, image: str = "", upgrade: bool = False) -> None:
-    """Resolve the images' requirements and the host's anew, and show what changed."""
-    _run(lambda: commands.lock_images(image or None, upgrade=upgrade))
+def images_lock(_c: Context, image: str = "", upgrade: bool = False, offline: bool = False, deb: Any = None) -> None:
+    """Resolve requirements and bases anew, record every hash in images.lock, and show what changed."""
+    _run(lambda: commands.lock_images(image or None, upgrade=upgrade, offline=offline, debs=deb or ()))
+
+
+@task(name="build", help={"image": "One image; all of them otherwise."})
+def images_build(_c: Context, image: str = "") -> None:
+    """Build the container images from what images.lock pins, and from nothing else."""
+    _run(lambda: commands.build_images(image or None))
+
+
+@task(name="verify", help={"image": "One image; all of them otherwise."})
+def images_verify(_c: Context, image: str = "") -> None:
+    """Build container images again from nothing, and name the first path that differs if one does."""
+    _run(lambda: commands.verify_images(image or None))
+
+
+@task(name="wheels", help={"image": "One image (or `host`); all of them otherwise."})
+def images_wheels(_c: Context, image: str = "") -> None:
+    """Download every wheel into the wheelhouse (EDGEMILL_WHEELS, or .envs/wheels), from which everything is made without a network."""
+    _run(lambda: commands.fill_wheels(image or None))
+
+
+@task(
+    name="stand-in",
+    help={
+        "base": "The base that this site cannot have, as in images.lock.",
+        "image": "This site's own image.",
+        "reason": "Why, for the record.",
+    },
+)
+def images_stand_in(_c: Context, base: str, image: str, reason: str) -> None:
+    """Record an image of this site's own that is used instead of a pinned base; every image built on it says so."""
+    _run(lambda: commands.stand_in(base, image, reason))
 
 
 @task(name="make", help={"image": "One image; all of them otherwise."})
@@ -164,6 +201,81 @@ def test(_c: Context, fast: bool = False, only: str = "", args: str = "") -> Non
     sys.exit(run_tests(fast=fast, only=only, arguments=args))
 
 
+@task(
+    name="create",
+    iterable=["pipeline", "image"],
+    help={
+        "to": "What to make: a folder, or a .tar or .tar.zst by its name.",
+        "pipeline": "A pipeline that must run on the far side (else demo); may be given several times.",
+        "image": "An image to carry (else those of the pipelines); may be given several times.",
+        "images": "Carry container images; without them the far side has the local engine alone.",
+        "data": "Carry the files and folders outside the project that the pipelines name.",
+        "artifacts": "Carry what is published of the pipelines.",
+        "since": "An older bundle, its bundle.json, or where it is installed: carry only what that one lacks.",
+        "sign": "A private key of ssh-keygen's to sign the index with.",
+        "dirty": "Carry the project as it lies there, changes that are in no revision included.",
+        "workspace": PLACE_HELP["workspace"],
+    },
+)
+def bundle_create(
+    _c: Context,
+    to: str,
+    pipeline: Any = None,
+    image: Any = None,
+    images: bool = True,
+    data: bool = False,
+    artifacts: bool = False,
+    since: str = "",
+    sign: str = "",
+    dirty: bool = False,
+    workspace: str = "",
+) -> None:
+    """Make one folder or archive of all that a machine without a network needs."""
+    from edgemill.bundles.commands import create_bundle
+
+    _run(
+        lambda: create_bundle(
+            to,
+            pipeline or (),
+            image or (),
+            no_images=not images,
+            data=data,
+            artifacts=artifacts,
+            since=since,
+            sign=sign,
+            dirty=dirty,
+            workspace=workspace,
+        )
+    )
+
+
+@task(
+    name="verify", help={"path": "A bundle: folder or archive.", "signers": "A file of allowed signers; one of them must have signed it."}
+)
+def bundle_verify(_c: Context, path: str, signers: str = "") -> None:
+    """Read a whole bundle and compare it with its index."""
+    from edgemill.bundles.commands import verify_bundle
+
+    _run(lambda: verify_bundle(path, signers))
+
+
+@task(
+    name="install",
+    iterable=["base"],
+    help={
+        "path": "A bundle: folder or archive.",
+        "to": "The folder to make; it must not exist, or be empty.",
+        "base": "For a bundle made with --since: its base, as a bundle or an installed folder; may be given several times.",
+        "signers": "A file of allowed signers; one of them must have signed it.",
+    },
+)
+def bundle_install(_c: Context, path: str, to: str, base: Any = None, signers: str = "") -> None:
+    """Verify a bundle, install it as a folder, and load its images where a Docker daemon answers. Uses no network."""
+    from edgemill.bundles.commands import install_bundle
+
+    _run(lambda: install_bundle(path, to, base or (), signers))
+
+
 namespace = Collection(
     build, data, train, evaluate, export, package, report, demo, status, graph, logs, provenance, tensorboard, clean, gc, doctor, docs, test
 )
@@ -171,4 +283,13 @@ namespace.add_task(compile_, "compile")
 _images = Collection("images")
 _images.add_task(images_lock, "lock")
 _images.add_task(images_make, "make")
+_images.add_task(images_build, "build")
+_images.add_task(images_verify, "verify")
+_images.add_task(images_wheels, "wheels")
+_images.add_task(images_stand_in, "stand-in")
 namespace.add_collection(_images)
+_bundle = Collection("bundle")
+_bundle.add_task(bundle_create, "create")
+_bundle.add_task(bundle_verify, "verify")
+_bundle.add_task(bundle_install, "install")
+namespace.add_collection(_bundle)

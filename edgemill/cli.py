@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
@@ -54,4 +55,7 @@ def _refuse(error: Exception) -> NoReturn:
 
 def main() -> None:
     """Run the command line."""
-    Mill(name="mill", binary="mill").run()
+    try:
+        Mill(name="mill", binary="mill").run()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -19,6 +19,7 @@ from edgemill.engines.choice import choose_engine
 from edgemill.engines.process import StopRequests
 from edgemill.engines.seam import Engine
 from edgemill.errors import EdgeMillError, RequestError
+from edgemill.images import Image
 from edgemill.outcome import unwritten
 from edgemill.pipelines import Pipeline, find_pipeline, load_pipeline
 from edgemill.plan import StepStatus, make_plan
@@ -40,8 +41,11 @@ class Request:
         return load_pipeline(find_pipeline(self.pipeline), self.settings)
 
     def place(self) -> Workspace:
-        """The workspace: the one named, EDGEMILL_WORKSPACE, or `workspace` in the project."""
-        return Workspace(Path(self.workspace or os.environ.get("EDGEMILL_WORKSPACE") or PROJECT / "workspace"))
+        """The workspace: the one named, EDGEMILL_WORKSPACE, or `workspace` in the project. Raises RequestError where it cannot be one."""
+        path = Path(self.workspace or os.environ.get("EDGEMILL_WORKSPACE") or PROJECT / "workspace").absolute()
+        if os.pathsep in str(path):  # it separates the folders that a stage's Python imports from
+            raise RequestError(f"a workspace's path must not hold {os.pathsep!r}", where=str(path), remedy="--workspace names another one")
+        return Workspace(path)
 
     def choose(self, pipeline: Pipeline, stops: StopRequests | None = None) -> Engine:
         """The engine: the one named, EDGEMILL_ENGINE, the pipeline's, or the default."""
@@ -245,20 +249,88 @@ def doctor(request: Request, *, verify: bool = False) -> None:
     from edgemill.doctor import examine
 
     pipeline = request.load()
-    examine(pipeline, request.place(), request.choose(pipeline), verify=verify)
+    examine(pipeline, request.place(), request.choose(pipeline), request.engine, verify=verify)
 
 
-def lock_images(image: str | None, *, upgrade: bool = False) -> None:
-    """Refresh locks and print what changed. Raises EdgeMillError."""
+def lock_images(image: str | None, *, upgrade: bool = False, offline: bool = False, debs: Sequence[str] = ()) -> None:
+    """Refresh locks and the images' pins, and print what changed. Raises EdgeMillError."""
+    from edgemill.image_pins import refresh, registry_digest
     from edgemill.images import load_images
     from edgemill.images_lock import lock_host, lock_image
 
     images = load_images()
     if image is not None and image not in (*images, "host"):
         raise unknown_name("image", image, (*images, "host"), "--image")
-    for name in [image] if image else ["host", *images]:
+    for name in [] if offline else [image] if image else ["host", *images]:
         changes = lock_host(upgrade=upgrade) if name == "host" else lock_image(images[name], upgrade=upgrade)
         print(changes or f"{name}: unchanged")
+    asked = None if offline or image is not None else registry_digest
+    print(refresh(load_images().values(), asked, [Path(deb) for deb in debs]) or "images.lock: unchanged")
+
+
+def build_images(image: str | None) -> None:
+    """Build container images ahead of time, from what images.lock pins. Raises EdgeMillError."""
+    from edgemill.engines.docker_engine import DockerEngine
+
+    engine = DockerEngine()
+    for declared in _declared(image):
+        if image is None and (reason := engine.lacks(declared, list(declared.tools))):
+            print(f"{declared.name}: not built: {reason}")
+            continue
+        engine.prepare(declared, print)
+        print(f"{declared.name}: {engine.describe(declared)}")
+
+
+def verify_images(image: str | None) -> None:
+    """Build images again from nothing and compare. Raises EdgeMillError where one is not the same."""
+    from edgemill.engines.docker_engine import DockerEngine
+    from edgemill.engines.image_compare import verify
+
+    engine = DockerEngine()
+    for declared in _declared(image):
+        if image is None and engine.lacks(declared, list(declared.tools)):
+            continue
+        print(f"{declared.name}: built twice, the same image: {verify(engine, declared, print)}")
+
+
+def fill_wheels(image: str | None) -> None:
+    """Download all wheels into the wheelhouse. Raises EdgeMillError."""
+    from edgemill.images import load_images
+    from edgemill.images_lock import HOST
+    from edgemill.wheels import HOST_PYTHONS, fill, fill_image, wheels_folder
+
+    if image in (None, "host"):
+        print(f"host: {fill('host', HOST, HOST_PYTHONS)} new wheels")
+    for declared in [] if image == "host" else _declared(image, tests=True):
+        print(f"{declared.name}: {fill_image(declared)} new wheels")
+    if image is None:
+        images = load_images()
+        lock = images["data"].lock.with_name("patching.lock")
+        print(f"patching: {fill('patching', lock, [declared.python for declared in images.values()][:1])} new wheels")
+    print(display(wheels_folder()))
+
+
+def stand_in(base: str, image: str, reason: str) -> None:
+    """Record an image of this site's own for a base. Raises EdgeMillError."""
+    from edgemill.engines.container_images import write_stand_in
+    from edgemill.engines.docker_engine import DockerEngine
+    from edgemill.images import load_images
+
+    DockerEngine().connect()
+    bases = sorted({declared.base for declared in load_images().values()})
+    if base not in bases:
+        raise unknown_name("base", base, bases, "--base")
+    print(f"{base}: {write_stand_in(base, image, reason).id} stands in for it")
+
+
+def _declared(image: str | None, *, tests: bool = False) -> list[Image]:
+    """The image of a name, or all of them but those that only add tests. Raises RequestError."""
+    from edgemill.images import load_images
+
+    images = load_images()
+    if image is not None and image not in images:
+        raise unknown_name("image", image, images, "--image")
+    return [images[image]] if image else [declared for declared in images.values() if tests or declared.extends is None]
 
 
 def make_images(image: str | None) -> None:

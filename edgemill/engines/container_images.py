@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ from edgemill.wheels import is_offline, source_for
 
 SOURCE_DATE_EPOCH = 1700000000  # the time stamp of everything in an image; any will do, as long as it stays
 BUILD_SECONDS = 3600.0
+SAID_LINES = 14
 LABEL = "org.edgemill."
 STAND_INS = "EDGEMILL_STAND_INS"
 BASES = "EDGEMILL_BASES"
@@ -247,9 +249,16 @@ def _run(command: Sequence[str], image: Image, stops: StopRequests) -> None:
         raise ImageError(
             f"the image {image.name!r} could not be built ({outcome.ending.value}, exit status {outcome.exit_code})",
             where=shlex.join([*command[:3], "…", "--file", str(image.dockerfile)]),
-            found="\n".join(text.splitlines()[-14:]),
+            found=_said(text),
             remedy=_remedy(text, image),
         )
+
+
+def _said(text: str) -> str:
+    """What the step that failed printed last, without BuildKit's step numbers and times; else the last lines of everything."""
+    failed = re.search(r"(?m)^(#\d+) ERROR", text)
+    lines = re.findall(rf"(?m)^{failed[1]} [\d.]+ (.*)$", text) if failed else []
+    return "\n".join((lines or text.splitlines())[-SAID_LINES:])
 
 
 def _remedy(text: str, image: Image) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from edgemill.engines.docker_engine import DockerEngine
 
 # What the daemon itself puts into every container's root; no part of an image.
-OF_THE_DAEMON = {".dockerenv", "etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab"}
+OF_THE_DAEMON = re.compile(r"(dev|proc|sys)(/.*)?|\.dockerenv|etc(/(hosts|hostname|resolv\.conf|mtab))?")
 
 
 def verify(engine: DockerEngine, image: Image, say: Say) -> str:
@@ -78,7 +79,7 @@ def _entries(client: DockerClient, name: str) -> Iterator[tuple[str, str]]:
                 room.write(cast(bytes, block))  # the stubs say str
             room.seek(0)
             with tarfile.open(fileobj=room, mode="r|") as archive:
-                found = [(entry.name, _described(archive, entry)) for entry in archive if entry.name not in OF_THE_DAEMON]
+                found = [(entry.name, _described(archive, entry)) for entry in archive if not OF_THE_DAEMON.fullmatch(entry.name)]
     finally:
         container.remove(force=True)
     yield from sorted(found)
