@@ -1,22 +1,39 @@
 #!/bin/sh
 # In the build stage of an image: /opt/venv from docker/locks/NAME.lock, patched and byte-compiled, the same bytes each time.
-# install.sh NAME [SERIES]. Wheels come from /wheels where it holds any, and else from the package index.
+# install.sh NAME [SERIES [SDIST …]]. Wheels come from /wheels where it holds any, and else from the package index.
+# The packages SDIST are published without a wheel: they are built here, by the setuptools of the same list and by nothing else.
 set -eu
 name=$1 series=${2:-}
+shift $(($# > 2 ? 2 : $#))
+lock=/docker/locks/$name.lock
 export PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 if [ -n "$(ls /wheels)" ]; then export PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels; fi
 
-make_venv() { # FOLDER LOCK
-    python -m venv "$1"
-    [ ! -s "$2" ] || "$1/bin/python" -m pip install -q --require-hashes --no-deps --ignore-requires-python --no-compile --only-binary=:all: -r "$2"
+install() { # VENV LIST [OPTION …]
+    venv=$1 list=$2
+    shift 2
+    [ ! -s "$list" ] || "$venv/bin/python" -m pip install -q --require-hashes --no-deps --ignore-requires-python --no-compile --only-binary=:all: "$@" -r "$list"
 }
 
-make_venv /opt/venv "/docker/locks/$name.lock"
+python -m venv /opt/venv
+if [ $# -gt 0 ]; then
+    sed -n '/^setuptools==/,/[^\\]$/p' "$lock" >/tmp/setuptools.lock
+    install /opt/venv /tmp/setuptools.lock
+    for sdist; do
+        set -- "$@" "--no-binary=$sdist"
+        shift
+    done
+    set -- --no-build-isolation "$@"
+fi
+install /opt/venv "$lock" "$@"
 if [ -n "$series" ]; then
-    make_venv /tmp/patching /docker/locks/patching.lock
+    python -m venv /tmp/patching
+    install /tmp/patching /docker/locks/patching.lock
     /tmp/patching/bin/python /series.py "/patches/$series" "$(echo /opt/venv/lib/python3.*/site-packages)"
 fi
-/opt/venv/bin/python -m pip uninstall -q -y pip setuptools
+tools=pip
+grep -q '^setuptools==' "$lock" || tools="$tools setuptools"
+/opt/venv/bin/python -m pip uninstall -q -y $tools
 find /opt/venv -name __pycache__ -prune -exec rm -rf {} +
 # Checked by nobody, so that time stamps do not matter; files for other Python versions do not compile, and are not needed.
 python -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib >/dev/null || true
