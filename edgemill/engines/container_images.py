@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,10 +17,11 @@ from typing import Any
 
 from edgemill import PROJECT, SCHEMA, VERSION
 from edgemill.documents import check, load_yaml
+from edgemill.engines.daemon import find_daemon
 from edgemill.engines.environments import environments_folder
 from edgemill.engines.process import StopRequests, supervise
 from edgemill.engines.seam import Ending, Say
-from edgemill.errors import ImageError
+from edgemill.errors import EngineError, ImageError
 from edgemill.files import write_json
 from edgemill.image_pins import check_pins
 from edgemill.images import DOCKER, Image
@@ -116,9 +118,13 @@ def record(image: Image, image_id: str) -> Built:
 
 
 def image_id(reference: str) -> str | None:
-    """The ID that the daemon has for a name or ID, None for an unknown one."""
-    done = subprocess.run([docker_program(), "image", "inspect", "-f", "{{.Id}}", reference], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or None if done.returncode == 0 else None
+    """The ID that the daemon has for a name or ID, None for an unknown one. Raises EngineError where no daemon answers."""
+    daemon = find_daemon()
+    try:
+        found = daemon.get(f"/images/{urllib.parse.quote(reference, safe='/:@')}/json").get("Id")
+    except (OSError, ValueError) as error:
+        raise EngineError("the Docker daemon does not answer", where=daemon.address, found=str(error)) from None
+    return None if found is None else str(found)
 
 
 def docker_program() -> str:

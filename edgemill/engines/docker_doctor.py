@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgemill.engines import container_images, ownership
 from edgemill.engines.daemon import find_daemon
-from edgemill.engines.docker_engine import has_init
+from edgemill.engines.docker_engine import has_init, is_rootless
 from edgemill.errors import EdgeMillError
 from edgemill.images import Image
 from edgemill.wheels import is_offline, lacking
@@ -27,7 +27,7 @@ def examine_daemon() -> Iterator[Said]:
         yield False, f"Docker daemon at {daemon.address} ({daemon.found}): {daemon.problem}", True
         return
     version, info = daemon.get("/version"), daemon.get("/info")
-    rootless = any("rootless" in option for option in info.get("SecurityOptions") or ())
+    rootless = is_rootless(info)
     yield True, f"Docker daemon {version.get('Version')} at {daemon.address} ({daemon.found}){', rootless' if rootless else ''}", True
     user = (0, 0) if rootless else ownership.unprivileged()
     whom = (

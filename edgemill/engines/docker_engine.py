@@ -41,6 +41,7 @@ class DockerEngine:
         self._stops = stops or StopRequests()
         self._daemon = daemon or find_daemon()
         self._opened: DockerClient | None = None
+        self._info: dict[str, Any] = {}
         self._swept = False
 
     def lacks(self, image: Image, tools: Sequence[str]) -> str | None:
@@ -99,11 +100,11 @@ class DockerEngine:
         built = container_images.recorded(job.image)
         if built is None:
             raise ImageError(f"the image {job.image.name!r} is gone", where=str(container_images.record_path(job.image)))
-        settings = self._settings(job, built, client)
+        settings = self._settings(job, built)
         command = as_command(settings)
         base = job.image.base if built.stand_in else f"{job.image.base}@{job.image.base_digest}"
         realised = {"image_id": built.id, "base": base, "stand_in": built.stand_in}
-        with ownership.lent(job.work, self._user(client)):
+        with ownership.lent(job.work, self._user()):
             try:
                 ending, code, note = self._supervise(client, settings, job, on_output)
             finally:
@@ -184,7 +185,7 @@ class DockerEngine:
         with contextlib.suppress(docker.errors.APIError):  # it has ended meanwhile
             container.kill(signum.name)
 
-    def _settings(self, job: Job, built: container_images.Built, client: DockerClient) -> dict[str, Any]:
+    def _settings(self, job: Job, built: container_images.Built) -> dict[str, Any]:
         """What the container is made with. Paths have the same names inside, so that a message names a file that the user can open."""
         from docker.types import DeviceRequest, LogConfig, Mount
 
@@ -196,9 +197,9 @@ class DockerEngine:
         mounts = [Mount(str(path), str(path), type="bind", read_only=True) for path in reads]
         mounts += [Mount(str(work), str(work), type="bind")]
         mounts += [Mount(str(path), str(path), type="bind", read_only=True) for path in (work / "source", job.task.resolve())]
-        init, program = has_init(client.info()), job.program.relative_to(job.source)
+        init, program = has_init(self._info), job.program.relative_to(job.source)
         cpus = min(contract.cpus, os.cpu_count() or 1)
-        user = self._user(client)
+        user = self._user()
         environment = {
             "HOME": "/tmp",  # noqa: S108  the container's own
             "LANG": "C.UTF-8",
@@ -231,12 +232,9 @@ class DockerEngine:
             "labels": {WORK: str(job.work), OWNER: ownership.this_process()},
         }
 
-    def _user(self, client: DockerClient) -> tuple[int, int]:
+    def _user(self) -> tuple[int, int]:
         """Whom a stage runs as: this user. In a user namespace of this user's, that is the namespace's root."""
-        info = client.info()
-        if any("rootless" in option for option in info.get("SecurityOptions") or ()) or info.get("Rootless"):
-            return 0, 0
-        return ownership.unprivileged()
+        return (0, 0) if is_rootless(self._info) else ownership.unprivileged()
 
     def _remove(self, client: DockerClient, work: Path) -> None:
         for container in client.containers.list(all=True, filters={"label": f"{WORK}={work}"}, ignore_removed=True):
@@ -267,6 +265,7 @@ class DockerEngine:
             os.environ.setdefault("DOCKER_HOST", self._daemon.address)  # so that the docker command speaks with the same one
             self._opened = docker.DockerClient(base_url=self._daemon.address, timeout=API_SECONDS)
         try:
+            self._info = self._info or self._opened.info()
             self._opened.ping()
         except _losses() as error:
             raise EngineError(
@@ -281,6 +280,11 @@ class DockerEngine:
 def has_init(info: Mapping[str, Any]) -> bool:
     """Whether the daemon has docker-init (tini), the first process of a container that hands signals on."""
     return (info.get("InitCommit") or {}).get("ID") not in (None, "", "N/A")
+
+
+def is_rootless(info: Mapping[str, Any]) -> bool:
+    """Whether the daemon runs in a user namespace of its user's (Docker's and Podman's ways to say so)."""
+    return bool(info.get("Rootless")) or any("rootless" in option for option in info.get("SecurityOptions") or ())
 
 
 def check_place(path: Path) -> None:
