@@ -78,8 +78,9 @@ def _by_hand(root: Path, step: Step, engine: str, stages: int) -> Iterator[tuple
         uid, gid = ownership.unprivileged()
         for path in (work, *work.rglob("*")):
             os.chown(path, uid, gid)
-        command = ["docker", "run", "--rm", f"--user={uid}:{gid}", "--network=none", f"--volume={work}:{work}", f"--volume={source}:{source}:ro"]
-        yield [*command, f"--env=PYTHONPATH={source}", built.id, "python", *program], dict(os.environ)
+        command = ["docker", "run", "--rm", f"--user={uid}:{gid}", "--network=none", f"--env=PYTHONPATH={source}"]
+        command += [f"--volume={work}:{work}", f"--volume={source}:{source}:ro"]
+        yield [*command, built.id, "python", *program], dict(os.environ)
 
 
 if __name__ == "__main__":

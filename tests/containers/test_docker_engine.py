@@ -5,19 +5,23 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import socket
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
-from docker_mini import docker
-from mini import manifest, only, wait_until
+from docker_mini import BASE, docker
+from mini import in_child, manifest, only, wait_until
 
 from edgemill.engines.daemon import Daemon
 from edgemill.engines.docker_engine import DockerEngine
 from edgemill.engines.seam import Ending
 from edgemill.errors import EngineError, StageFailedError, StoppedError
+from edgemill.workspace import Workspace
 
 
 def notes(mini, do):
@@ -38,7 +42,7 @@ def test_a_pipeline_is_built_and_its_manifests_say_with_what(mini):
     assert told["engine"] == "docker"
     built = docker("image", "inspect", "-f", "{{.Id}}", f"edgemill/host:{mini.image().identity[:16]}").stdout.strip()
     stand_in = json.loads((mini.root / "docker" / "stand-ins.yaml").read_text())["stand_ins"]
-    assert told["realised"] == {"image_id": built, "stand_in": only(list(stand_in.values()))["id"]}
+    assert told["realised"] == {"image_id": built, "base": BASE, "stand_in": only(list(stand_in.values()))["id"]}
     assert mini.containers() == []
 
 
@@ -237,6 +241,41 @@ def test_a_container_that_is_taken_away_is_a_failure_and_no_success(mini):
     with pytest.raises(StageFailedError, match=r"killed by signal 9|went away while it ran"):
         job.run()
     taker.join()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_a_user_who_is_not_root_gets_files_of_their_own(mini, tmp_path_factory):
+    """Uid 1234 and gid 2345, through a socket that they may use."""
+
+    import docker as _docker  # noqa: F401  what a user who cannot read our environment could not import later
+
+    place = Path(tempfile.mkdtemp(prefix="edgemill-user-"))
+    place.chmod(0o755)
+    wire = Wire(place / "docker.sock", os.environ["DOCKER_HOST"].removeprefix("unix://"))
+    (place / "docker.sock").chmod(0o666)
+    shutil.copytree(mini.root, place / "project")
+    for path in [place, *place.rglob("*")]:
+        os.chown(path, 1234, 2345, follow_symlinks=False)
+
+    def as_user():
+        os.setgroups([])
+        os.setgid(2345)
+        os.setuid(1234)
+        own = {"EDGEMILL_ENVS": "envs", "EDGEMILL_STAND_INS": "project/docker/stand-ins.yaml", "HOME": ".", "BUILDX_CONFIG": "buildx"}
+        os.environ |= {"DOCKER_HOST": wire.address, **{name: str(place / path) for name, path in own.items()}}
+        mini.root, mini.stages = place / "project", place / "project" / "stages"
+        mini.workspace = Workspace(place / "project" / "workspace")
+        mini.build("act", "act.do=who_am_i")
+
+    try:
+        assert in_child(as_user) == 0
+        told = json.loads((place / "project" / "workspace" / "pipelines" / "act" / "act" / "notes.json").read_text())
+        assert (told["uid"], told["gid"]) == (1234, 2345)
+        for path in (place / "project" / "workspace").rglob("*"):
+            assert (path.lstat().st_uid, path.lstat().st_gid) == (1234, 2345), path
+    finally:
+        wire.cut()
+        shutil.rmtree(place)
 
 
 class Wire:
