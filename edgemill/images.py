@@ -27,6 +27,7 @@ _IMAGE = {
         "base": {"type": "string"},
         "python": {"type": "string", "pattern": r"^3\.[0-9]+$"},
         "resolve": {"type": "boolean"},
+        "sdists": {"type": "array", "items": {"type": "string"}},
         "patches": {"type": "string"},
         "system_packages": {"type": "array", "items": {"type": "string"}},
         "tools": {"type": "object", "additionalProperties": {"type": "string"}},
@@ -98,8 +99,9 @@ class PatchSeries:
 class Image:
     """A declared image.
 
-    `python` is a version such as `3.7`; `tools` maps programs from outside PyPI to their exact version; `base_digest` is that of `base`
-    in images.lock; `debs` maps Debian packages that come from outside Debian to their sha256, None where it is not known yet.
+    `python` is a version such as `3.7`; `sdists` names the packages of the lock that are published as source alone, which the lock's
+    setuptools builds; `tools` maps programs from outside PyPI to their exact version; `base_digest` is that of `base` in images.lock;
+    `debs` maps Debian packages that come from outside Debian to their sha256, None where it is not known yet.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Image:
     base: str
     python: str
     resolve: bool
+    sdists: tuple[str, ...]
     patches: PatchSeries | None
     system_packages: tuple[str, ...]
     tools: Mapping[str, str]
@@ -138,6 +141,7 @@ class Image:
                 "tools": dict(self.tools),
                 "env": dict(self.env),
                 "lock": lock_meaning(self.lock),
+                **({"sdists": sorted(self.sdists)} if self.sdists else {}),
                 "patches": series and [[sha256_file(path) for path in series.patches], {k: list(v) for k, v in series.targets.items()}],
                 "dockerfile": sha256_file(self.dockerfile) if self.dockerfile.is_file() else None,
             }
@@ -203,6 +207,7 @@ def load_images(path: Path = DOCKER / "images.yaml", patches: Path = PATCHES) ->
             base=fields["base"],
             python=fields["python"],
             resolve=fields.get("resolve", True),
+            sdists=tuple(fields.get("sdists", ())),
             patches=load_series(fields["patches"], patches) if "patches" in fields else None,
             system_packages=tuple(fields.get("system_packages", ())),
             tools=fields.get("tools", {}),

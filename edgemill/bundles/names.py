@@ -18,7 +18,7 @@ ROOMS = {"wheels": WHEELS, "bills of materials": BOMS, "data": DATA, "artifacts"
 # First parts that are not the project's: what the installer, `./mill` and git write there decides which program runs.
 RESERVED = frozenset({".git", ".venv", ".envs", "workspace", "bundled"})
 
-_WHEEL = re.compile(r"\.envs/wheels/[A-Za-z0-9_.!+-]+\.whl")
+_WHEEL = re.compile(r"\.envs/wheels/[A-Za-z0-9_.!+-]+(\.whl|\.tar\.gz)")
 _ARTIFACT = re.compile(r"workspace/artifacts/[a-z0-9][a-z0-9-]*/[0-9a-f]{64}/.+", re.DOTALL)
 
 

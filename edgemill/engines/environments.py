@@ -194,7 +194,14 @@ def _install(image: Image, python: Path, fresh: Path, stops: StopRequests) -> No
     source = ["--offline", "--no-index", "--find-links", str(wheels)] if wheels else []
     _run([uv, "venv", "--quiet", "--relocatable", "--no-project", "--python", str(python), str(fresh)], image, env, stops)
     if image.lock.stat().st_size:
-        _run([uv, "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", *source, str(image.lock)], image, env, stops)
+        command = [uv, "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", *source, *_building(image)]
+        _run([*command, str(image.lock)], image, env, stops)
+
+
+def _building(image: Image) -> list[str]:
+    """Options of uv: wheels alone, but for the packages without one, which are built with what the same lock names, hashes included."""
+    named = [part for name in image.sdists for part in ("--no-binary", name)]
+    return ["--only-binary", ":all:", *named, *(["--build-constraints", str(image.lock), "--require-build-hashes"] if named else [])]
 
 
 def _check_imports(image: Image, fresh: Path, stops: StopRequests) -> None:

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from mini import in_child, wait_until
-from wheels import make_wheel, offline
+from wheels import make_sdist, make_setuptools, make_wheel, offline
 
 from edgemill.engines import environments
 from edgemill.engines.environments import MARKER, content, environment_path, environments_folder, is_made, make
@@ -123,6 +123,46 @@ def test_a_wheel_that_cannot_be_had_stops_it_with_a_way_out(project, tmp_path):
         made(project)
     assert "UV_DEFAULT_INDEX" in raised.value.remedy
     assert nothing_is_made(project)
+
+
+@pytest.fixture
+def built(project, tmp_path):
+    """The project's alpha is published as source alone; of the two setuptools at hand, the lock names the older one."""
+    folder = tmp_path / "wheels"
+    (folder / "alpha-1.0-py3-none-any.whl").unlink()
+    sums = {"alpha": make_sdist(folder, "alpha"), "setuptools": make_setuptools(folder)}
+    make_setuptools(folder, "2.0")
+    text = "".join(f"{name}==1.0 \\\n    --hash=sha256:{digest}\n" for name, digest in sums.items())
+    (project.root / "docker" / "locks" / "host.lock").write_text(text)
+    return project
+
+
+def name_source(project):
+    images = project.root / "docker" / "images.yaml"
+    images.write_text(images.read_text().replace("    imports: [json, alpha]", "    sdists: [alpha]\n    imports: [json, alpha]"))
+
+
+def test_a_package_without_a_wheel_is_built_by_the_setuptools_of_the_lock(built):
+    name_source(built)
+    assert word(made(built)) == "built by 1.0"
+
+
+def test_a_package_without_a_wheel_that_is_not_named_stops_it(built):
+    with pytest.raises(ImageError, match="could not be made"):
+        made(built)
+    assert nothing_is_made(built)
+
+
+@pytest.mark.parametrize("name", ["alpha", "setuptools"])
+def test_a_source_or_its_setuptools_with_another_hash_stops_it(built, tmp_path, name):
+    name_source(built)
+    (found,) = (tmp_path / "wheels").glob(f"{name}-1.0*")
+    lock = built.root / "docker" / "locks" / "host.lock"
+    lock.write_text(lock.read_text().replace(hashlib.sha256(found.read_bytes()).hexdigest(), "1" * 64))
+    with pytest.raises(ImageError, match="could not be made") as raised:
+        made(built)
+    assert "ash mismatch" in raised.value.found
+    assert nothing_is_made(built)
 
 
 def test_an_import_that_fails_stops_it(project):

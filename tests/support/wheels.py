@@ -2,8 +2,33 @@
 
 import base64
 import hashlib
+import io
+import tarfile
 import zipfile
 from pathlib import Path
+
+# A module of a `setuptools` that no other has: a source that asks for it can be built by nothing else. See PEP 517 for its functions.
+BACKEND = """\
+import pathlib, zipfile
+
+def prepare_metadata_for_build_wheel(folder, config_settings=None):
+    name = pathlib.Path("NAME").read_text()
+    info = pathlib.Path(folder, name + "-1.0.dist-info")
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: %s\\nVersion: 1.0\\n" % name)
+    return info.name
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name = pathlib.Path("NAME").read_text()
+    info = name + "-1.0.dist-info"
+    with zipfile.ZipFile(pathlib.Path(folder, name + "-1.0-py3-none-any.whl"), "w") as wheel:
+        wheel.writestr(name + ".py", 'WORD = "built by %s"\\n' % VERSION)
+        wheel.writestr(info + "/METADATA", "Metadata-Version: 2.1\\nName: %s\\nVersion: 1.0\\n" % name)
+        wheel.writestr(info + "/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(info + "/RECORD", "")
+    return name + "-1.0-py3-none-any.whl"
+"""
+PYPROJECT = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.for_tests"\n'
 
 
 def make_wheel(folder: Path, name: str, version: str = "1.0", files: dict[str, str] | None = None) -> str:
@@ -22,6 +47,25 @@ def make_wheel(folder: Path, name: str, version: str = "1.0", files: dict[str, s
         for path, text in contents.items():
             archive.writestr(zipfile.ZipInfo(path, (2024, 1, 1, 0, 0, 0)), text)
     return hashlib.sha256(wheel.read_bytes()).hexdigest()
+
+
+def make_setuptools(folder: Path, version: str = "1.0") -> str:
+    """Write the wheel of a `setuptools` that builds what make_sdist makes; returns its sha256."""
+    files = {"setuptools/__init__.py": "", "setuptools/for_tests.py": f'VERSION = "{version}"\n{BACKEND}'}
+    return make_wheel(folder, "setuptools", version, files)
+
+
+def make_sdist(folder: Path, name: str) -> str:
+    """Write the source of version 1.0 of a package with one module into `folder`; returns its sha256."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sdist = folder / f"{name}-1.0.tar.gz"
+    contents = {"pyproject.toml": PYPROJECT, "NAME": name, "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"}
+    with tarfile.open(sdist, "w:gz") as archive:
+        for path, text in contents.items():
+            member = tarfile.TarInfo(f"{name}-1.0/{path}")
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return hashlib.sha256(sdist.read_bytes()).hexdigest()
 
 
 def _record_hash(text: str) -> str:

@@ -1,6 +1,7 @@
 """Image declarations and their identity, locks and patch series."""
 
 import re
+import shlex
 
 import pytest
 
@@ -19,6 +20,7 @@ images:
     patches: series
     system_packages: [libgl1, curl]
     tools: {compiler: "1.0"}
+    sdists: [one]
     env: {A: "1"}
     imports: [json]
   more:
@@ -65,6 +67,7 @@ def replace(path, old, new):
         ("docker/images.yaml", "libgl1", "libgl2", True),
         ("docker/images.yaml", 'compiler: "1.0"', 'compiler: "1.1"', True),
         ("docker/images.yaml", 'A: "1"', 'A: "2"', True),
+        ("docker/images.yaml", "sdists: [one]", "sdists: []", True),
         ("docker/base.Dockerfile", "FROM x", "FROM y", True),
         ("docker/locks/base.lock", "one==1.0", "one==1.1", True),
         ("docker/locks/base.lock", "0" * 64, "2" * 64, True),
@@ -186,7 +189,23 @@ def test_the_projects_own_locks_name_hashes_and_no_address(lock):
 
 def test_the_projects_own_images_load_and_have_locks():
     images = load_images()
-    assert {path.stem for path in (PROJECT / "docker" / "locks").glob("*.lock")} == set(images)
+    tools = {"patching"}  # what an image's build needs, and the image has not
+    assert {path.stem for path in (PROJECT / "docker" / "locks").glob("*.lock")} - tools == set(images)
     assert len({image.identity for image in images.values()}) == len(images)
     for image in images.values():
         assert image.requirements.is_file()
+
+
+OWN_DOCKERFILES = sorted((PROJECT / "docker").glob("*.Dockerfile"))
+
+
+@pytest.mark.parametrize("dockerfile", OWN_DOCKERFILES, ids=[path.stem for path in OWN_DOCKERFILES])
+def test_a_dockerfile_of_the_project_says_what_its_declaration_says(dockerfile):
+    image, text = load_images()[dockerfile.stem], dockerfile.read_text()
+    asked = [image.name, image.patches.name if image.patches else "", *image.sdists]
+    if not image.sdists:
+        asked = [part for part in asked if part]
+    installed = re.findall(r"sh /docker/build/install\.sh (.*)", text)
+    assert [shlex.split(line) for line in installed] == ([asked] if image.lock.stat().st_size else [])
+    lines = re.findall(r"(?m)^ENV (.*)", text.replace("\\\n", " "))
+    assert dict(part.split("=", 1) for line in lines for part in line.split() if not part.startswith("PATH=")) == image.env
