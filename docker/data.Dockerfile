@@ -8,8 +8,8 @@ RUN --mount=type=bind,source=docker,target=/docker --mount=type=bind,from=wheels
     sh /docker/build/install.sh data
 
 FROM python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
-COPY --from=build /opt/venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH
+COPY --from=build /venv /venv
+ENV PATH=/venv/bin:$PATH
 ARG SOURCE REVISION VERSION IDENTITY
 LABEL org.opencontainers.image.title="EdgeMill data" org.opencontainers.image.source=$SOURCE \
       org.opencontainers.image.revision=$REVISION org.opencontainers.image.version=$VERSION \

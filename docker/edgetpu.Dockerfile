@@ -8,8 +8,8 @@ RUN --mount=type=bind,source=docker/build,target=/build --mount=type=bind,from=d
     sh /build/unpack-deb.sh
 
 FROM python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
-COPY --from=build /opt/edgetpu /opt/edgetpu
-ENV PATH=/opt/edgetpu/usr/bin:$PATH
+COPY --from=build /edgetpu /edgetpu
+ENV PATH=/edgetpu/usr/bin:$PATH
 ARG SOURCE REVISION VERSION IDENTITY
 LABEL org.opencontainers.image.title="EdgeMill edgetpu" org.opencontainers.image.source=$SOURCE \
       org.opencontainers.image.revision=$REVISION org.opencontainers.image.version=$VERSION \

@@ -9,8 +9,8 @@ RUN --mount=type=bind,source=docker,target=/docker --mount=type=bind,source=patc
     sh /docker/build/install.sh train tf1-object-detection
 
 FROM python:3.7-slim-bookworm@sha256:b53f496ca43e5af6994f8e316cf03af31050bf7944e0e4a308ad86c001cf028b
-COPY --from=build /opt/venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH MPLBACKEND=Agg
+COPY --from=build /venv /venv
+ENV PATH=/venv/bin:$PATH MPLBACKEND=Agg
 ARG SOURCE REVISION VERSION IDENTITY
 LABEL org.opencontainers.image.title="EdgeMill train" org.opencontainers.image.source=$SOURCE \
       org.opencontainers.image.revision=$REVISION org.opencontainers.image.version=$VERSION \

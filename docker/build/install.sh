@@ -1,5 +1,5 @@
 #!/bin/sh
-# In the build stage of an image: /opt/venv from docker/locks/NAME.lock, patched and byte-compiled, the same bytes each time.
+# In the build stage of an image: /venv from docker/locks/NAME.lock, patched and byte-compiled, the same bytes each time.
 # install.sh NAME [SERIES [SDIST …]]. Wheels come from /wheels where it holds any, and else from the package index.
 # The packages SDIST are published without a wheel: they are built here, by the setuptools of the same list and by nothing else.
 set -eu
@@ -15,26 +15,26 @@ install() { # VENV LIST [OPTION …]
     [ ! -s "$list" ] || "$venv/bin/python" -m pip install -q --require-hashes --no-deps --ignore-requires-python --no-compile --only-binary=:all: "$@" -r "$list"
 }
 
-python -m venv /opt/venv
+python -m venv /venv
 if [ $# -gt 0 ]; then
     sed -n '/^setuptools==/,/[^\\]$/p' "$lock" >/tmp/setuptools.lock
-    install /opt/venv /tmp/setuptools.lock
+    install /venv /tmp/setuptools.lock
     for sdist; do
         set -- "$@" "--no-binary=$sdist"
         shift
     done
     set -- --no-build-isolation "$@"
 fi
-install /opt/venv "$lock" "$@"
+install /venv "$lock" "$@"
 if [ -n "$series" ]; then
     python -m venv /tmp/patching
     install /tmp/patching /docker/locks/patching.lock
-    /tmp/patching/bin/python /series.py "/patches/$series" "$(echo /opt/venv/lib/python3.*/site-packages)"
+    /tmp/patching/bin/python /series.py "/patches/$series" "$(echo /venv/lib/python3.*/site-packages)"
 fi
 tools=pip
 grep -q '^setuptools==' "$lock" || tools="$tools setuptools"
-/opt/venv/bin/python -m pip uninstall -q -y $tools
-find /opt/venv -name __pycache__ -prune -exec rm -rf {} +
+/venv/bin/python -m pip uninstall -q -y $tools
+find /venv -name __pycache__ -prune -exec rm -rf {} +
 # Checked by nobody, so that time stamps do not matter; files for other Python versions do not compile, and are not needed.
-python -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib >/dev/null || true
-find /opt/venv -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+python -m compileall -q --invalidation-mode unchecked-hash /venv/lib >/dev/null || true
+find /venv -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +

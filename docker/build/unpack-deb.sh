@@ -1,5 +1,5 @@
 #!/bin/sh
-# In a build stage: /opt/edgetpu from the package DEB (NAME_VERSION_ARCH.deb) of sha256 DEB_SHA256, which is in /deb or comes from APT_REPOSITORY.
+# In a build stage: /edgetpu from the package DEB (NAME_VERSION_ARCH.deb) of sha256 DEB_SHA256, which is in /deb or comes from APT_REPOSITORY.
 set -eu
 fail() { printf 'error: %s\n' "$1" >&2; exit 1; }
 [ -n "${DEB_SHA256:-}" ] || fail "the sha256 of ${DEB:-the package} is not pinned: ./mill images.lock --deb FILE records it"
@@ -14,5 +14,5 @@ if [ ! -f "$file" ]; then
     file=$1
 fi
 echo "$DEB_SHA256  $file" | sha256sum -c - >/dev/null || fail "$DEB has another sha256 than the pinned one, $DEB_SHA256"
-dpkg-deb -x "$file" /opt/edgetpu
-find /opt/edgetpu -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+dpkg-deb -x "$file" /edgetpu
+find /edgetpu -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +

@@ -28,7 +28,7 @@ LOST = 125  # the exit status of `docker run` where the daemon, not the program,
 WORK, OWNER, IDENTITY = (container_images.LABEL + name for name in ("work", "owner", "identity"))
 TMP_BYTES = 1 << 30
 # Folders of the image that a host path, which a container sees under its own name, must not cover.
-OF_THE_IMAGE = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/opt/edgetpu", "/opt/venv", "/proc", "/sbin", "/sys", "/usr")
+OF_THE_IMAGE = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/edgetpu", "/venv", "/proc", "/sbin", "/sys", "/usr")
 
 
 class DockerEngine:

@@ -353,7 +353,7 @@ def test_any_workspace_path_will_do(mini, tmp_path, name):
     assert (mini.workspace.pipelines / "act" / "act" / "model.bin").is_file()
 
 
-@pytest.mark.parametrize("place", ["/usr/share/work", "/etc/work", "/opt/venv"])
+@pytest.mark.parametrize("place", ["/usr/share/work", "/etc/work", "/venv"])
 def test_a_workspace_that_would_cover_the_image_is_refused(place):
     from pathlib import Path
 

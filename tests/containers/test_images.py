@@ -22,8 +22,8 @@ RUN --mount=type=bind,source=docker,target=/docker --mount=type=bind,source=patc
     sh /docker/build/install.sh host SERIES
 
 FROM {BASE}@{DIGEST}
-COPY --from=build /opt/venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH
+COPY --from=build /venv /venv
+ENV PATH=/venv/bin:$PATH
 ARG SOURCE REVISION VERSION IDENTITY
 LABEL org.edgemill.image=host org.edgemill.identity=$IDENTITY org.opencontainers.image.revision=$REVISION
 USER 65532:65532
@@ -92,10 +92,10 @@ def test_the_same_image_twice_from_nothing(equipped):
 
 
 def test_an_image_that_is_not_the_same_twice_is_told_with_the_first_path(equipped):
-    edit(equipped.root / "docker" / "build" / "install.sh", "\nfind /opt/venv -exec", "\ndate +%N >/opt/venv/lib/now\nfind /opt/venv -exec")
+    edit(equipped.root / "docker" / "build" / "install.sh", "\nfind /venv -exec", "\ndate +%N >/venv/lib/now\nfind /venv -exec")
     with pytest.raises(ImageError, match="is not the same when it is built again") as raised:
         image_compare.verify(DockerEngine(), equipped.image(), print)
-    assert raised.value.where == "/opt/venv/lib/now"
+    assert raised.value.where == "/venv/lib/now"
     assert "size" in raised.value.expected
 
 
