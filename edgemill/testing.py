@@ -18,7 +18,15 @@ from edgemill.engines.process import StopRequests
 from edgemill.images import load_images
 
 # A part of tests/ and the image that it runs in; the host's own environment where there is none.
-PARTS = {"unit": None, "faults": None, "engines": None, "pipelines": None, "stages/data": "data-test", "stages/train": "train-test"}
+PARTS = {
+    "unit": None,
+    "faults": None,
+    "engines": None,
+    "containers": None,
+    "pipelines": None,
+    "stages/data": "data-test",
+    "stages/train": "train-test",
+}
 NO_TESTS = 5  # pytest's exit status where it found no test
 CHECKS = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"])
 

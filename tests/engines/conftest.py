@@ -12,5 +12,5 @@ from mini_fixtures import mini  # noqa: F401  a fixture
 def _own_environments(tmp_path, monkeypatch):
     """Each test makes environments in a folder of its own."""
     monkeypatch.setenv("EDGEMILL_ENVS", str(tmp_path / "envs"))
-    for name in ("EDGEMILL_WORKSPACE", "EDGEMILL_ENGINE"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("EDGEMILL_WORKSPACE", raising=False)
+    monkeypatch.setenv("EDGEMILL_ENGINE", "local")  # tests of containers name their engine; these must not find a daemon

@@ -112,10 +112,16 @@ def test_a_socket_that_nobody_serves(monkeypatch, tmp_path):
         assert "timed out" in find_daemon().problem
 
 
-def test_an_unknown_engine_is_told_with_the_nearest_one():
-    with pytest.raises(RequestError, match="dokcer") as raised:
-        decide("dokcer", None)
-    assert "docker" in str(raised.value)
+@pytest.mark.parametrize(
+    ("named", "variable", "pipeline", "where"),
+    [("lcal", None, None, "--engine"), (None, "lcal", None, "EDGEMILL_ENGINE"), (None, None, "lcal", "the pipeline's `engine`")],
+)
+def test_an_unknown_engine_is_refused_where_it_is_named(monkeypatch, named, variable, pipeline, where):
+    if variable:
+        monkeypatch.setenv("EDGEMILL_ENGINE", variable)
+    with pytest.raises(RequestError, match="unknown engine 'lcal'") as raised:
+        decide(named, pipeline)
+    assert (raised.value.where, raised.value.remedy) == (where, "did you mean 'local'?")
 
 
 def context(folder, name, host, current=True):

@@ -24,7 +24,7 @@ def needs_shared_data(case):
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_pipeline_gives_what_verify_expects(case, tmp_path):
     needs_shared_data(case)
-    build = [PROJECT / "mill", "build", "-p", case / "pipeline.yaml", "--workspace", tmp_path]
+    build = [PROJECT / "mill", "build", "-p", case / "pipeline.yaml", "--engine", "local", "--workspace", tmp_path]
     done = subprocess.run(build, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     verify = [sys.executable, case / "verify.py", tmp_path / "pipelines" / "pipeline"]

@@ -15,6 +15,6 @@ def session_environments(tmp_path_factory):
     """Environments of the small project are made once a session, away from the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEMILL_ENVS", str(tmp_path_factory.mktemp("envs")))
-        for name in ("EDGEMILL_WORKSPACE", "EDGEMILL_ENGINE"):
-            patch.delenv(name, raising=False)
+        patch.delenv("EDGEMILL_WORKSPACE", raising=False)
+        patch.setenv("EDGEMILL_ENGINE", "local")  # tests of containers name their engine; these must not find a daemon
         yield

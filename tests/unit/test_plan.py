@@ -4,10 +4,7 @@ import json
 
 import pytest
 
-from edgemill.engines.choice import choose_engine
 from edgemill.engines.local import LocalEngine
-from edgemill.engines.process import StopRequests
-from edgemill.errors import RequestError
 from edgemill.plan import State, make_plan
 from edgemill.runs import RunRecord, is_running, records
 
@@ -46,29 +43,6 @@ def test_a_list_goes_on_without_what_is_unavailable(mini):
     assert page.splitlines()[0].startswith("read text ")
     assert not page.splitlines()[1].startswith("assay")
     assert "assay is unavailable" in page
-
-
-@pytest.mark.parametrize(
-    ("named", "variable", "pipeline"),
-    [("local", None, None), (None, "local", None), (None, None, "local"), (None, None, None), ("local", "x", "y")],
-)
-def test_the_engine_is_the_one_that_is_named_nearest(monkeypatch, named, variable, pipeline):
-    if variable:
-        monkeypatch.setenv("EDGEMILL_ENGINE", variable)
-    assert choose_engine(named, pipeline, StopRequests()).name == "local"
-
-
-@pytest.mark.parametrize(
-    ("named", "variable", "pipeline", "where"),
-    [("lcal", None, None, "--engine"), (None, "lcal", None, "EDGEMILL_ENGINE"), (None, None, "lcal", "the pipeline's `engine`")],
-)
-def test_an_unknown_engine_is_refused_where_it_is_named(monkeypatch, named, variable, pipeline, where):
-    if variable:
-        monkeypatch.setenv("EDGEMILL_ENGINE", variable)
-    with pytest.raises(RequestError, match="unknown engine 'lcal'") as raised:
-        choose_engine(named, pipeline, StopRequests())
-    assert raised.value.where == where
-    assert raised.value.remedy == "did you mean 'local'?"
 
 
 def test_a_run_is_recorded_from_its_begin_to_its_end(tmp_path):
