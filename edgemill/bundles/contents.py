@@ -145,10 +145,15 @@ def external(pipelines: Iterable[Pipeline]) -> Iterator[tuple[Pipeline, Step, st
 
 
 def _of_project(found: Path, files: Iterable[Path], known: set[str]) -> bool:
-    """Whether everything there is carried with the project."""
-    return found.is_relative_to(PROJECT) and all(
-        path.is_relative_to(PROJECT) and path.relative_to(PROJECT).as_posix() in known for path in files
-    )
+    """Whether everything there is carried with the project. Raises RequestError where only a part of it is."""
+    inside = [path.is_relative_to(PROJECT) and path.relative_to(PROJECT).as_posix() in known for path in files]
+    if found.is_relative_to(PROJECT) and any(inside) and not all(inside):
+        raise RequestError(
+            "a part of the data is in the project's revision and a part is not, so the far side would see another folder",
+            where=str(found),
+            remedy="commit all of it, or move it out of the project",
+        )
+    return bool(inside) and found.is_relative_to(PROJECT) and all(inside)
 
 
 def _place(name: str, taken: set[str]) -> str:

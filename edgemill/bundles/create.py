@@ -33,7 +33,7 @@ from edgemill.bundles.index import (
     parse_index,
 )
 from edgemill.bundles.install import architecture, read_index
-from edgemill.bundles.names import WHEELS
+from edgemill.bundles.names import BOMS, WHEELS
 from edgemill.bundles.saved_images import save_image
 from edgemill.bundles.signature import sign
 from edgemill.bundles.source import opened
@@ -150,7 +150,18 @@ def _gather(order: Order, pipelines: Sequence[Pipeline], project: Project, spool
             say(f"not published, so not carried: {', '.join(lacking)}")
     if order.images is None or order.images:
         contents.images = list(_save(order, pipelines, images, spool / "images", say))
+    contents.items += _bills(_environments(pipelines, images), contents.images, sums, spool / "bills")
     return contents
+
+
+def _bills(images: Iterable[Image], carried: Iterable[BundledImage], wheels: Mapping[str, str], spool: Path) -> Iterator[Item]:
+    """A bill of materials for each image; of its whole contents where the built image is carried."""
+    spool.mkdir()
+    built = {image.name for image in carried}
+    for image in images:
+        place = spool / f"{image.name}.cdx.json"
+        place.write_bytes(seams.image_bill(image, wheels, built=image.name in built))
+        yield Item(BOMS + place.name, place)
 
 
 def _environments(pipelines: Iterable[Pipeline], images: Iterable[Image]) -> list[Image]:

@@ -56,7 +56,7 @@ def _misplaced(path: str, first: str) -> str | None:
     if room == "project":
         return "a file where the project has none" if _folded(first) in RESERVED else None
     if room == "wheels" and not _WHEEL.fullmatch(path):
-        return "not the name of a wheel"
+        return "not the name of a wheel or of a source archive"
     if room == "artifacts" and not _ARTIFACT.fullmatch(path):
         return "not the place of an artifact's file"
     return None

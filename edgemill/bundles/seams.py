@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from packaging.tags import Tag, compatible_tags, cpython_tags, platform_tags
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from edgemill import SCHEMA
 from edgemill.errors import BundleError
 from edgemill.images import Image
 from edgemill.images_lock import HOST
 from edgemill.requirements import Pin, pins
-from edgemill.wheels import HOST_PYTHONS, wheels_folder
+from edgemill.wheels import HOST_PYTHONS, PATTERNS, wheels_folder
 
 FILL = "./mill images.wheels, where there is a network"
 
@@ -30,9 +30,9 @@ def built_record(image: Image) -> dict[str, Any] | None:
 
 
 def wheelhouse() -> dict[str, Path]:
-    """The wheels at hand, by file name. Raises BundleError where there are none."""
+    """The wheels at hand, and the sources of what has none, by file name. Raises BundleError where there are none."""
     folder = wheels_folder()
-    wheels = {path.name: path for path in sorted(folder.glob("*.whl"))}
+    wheels = {path.name: path for pattern in PATTERNS for path in sorted(folder.glob(pattern))}
     if not wheels:
         raise BundleError("there is no wheelhouse to take wheels from", where=str(folder), remedy=FILL)
     return wheels
@@ -40,7 +40,7 @@ def wheelhouse() -> dict[str, Path]:
 
 def wheels_of(image: Image, wheels: Mapping[str, str]) -> set[str]:
     """The names among `wheels` (name to sha256) that an image's environment is made from. Raises BundleError where one is missing."""
-    return _chosen(pins(image.lock), wheels, image.python, f"image {image.name}")
+    return _chosen(pins(image.lock), wheels, image.python, f"image {image.name}", image.sdists)
 
 
 def host_wheels(wheels: Mapping[str, str], versions: Sequence[str] = HOST_PYTHONS) -> tuple[set[str], list[str]]:
@@ -59,14 +59,35 @@ def host_wheels(wheels: Mapping[str, str], versions: Sequence[str] = HOST_PYTHON
     return found, served
 
 
-def _chosen(locked: Sequence[Pin], wheels: Mapping[str, str], python: str, where: str) -> set[str]:
-    """The wheels of a list that a Python version takes. Raises BundleError where one is missing."""
+def image_bill(image: Image, wheels: Mapping[str, str], *, built: bool) -> bytes:
+    """An image's CycloneDX bill of materials; with `built`, of what the built image says that it holds. Raises EdgeMillError."""
+    from edgemill.sbom import bill
+
+    tags = _tags(image.python)  # a lock allows wheels of other Pythons too
+    wheels = {name: sha256 for name, sha256 in wheels.items() if not name.endswith(".whl") or _tags_of(name) & tags}
+    if not built:
+        return bill(image, wheels=wheels)
+    from edgemill.engines.container_images import recorded
+    from edgemill.engines.docker_engine import DockerEngine
+    from edgemill.engines.image_contents import contents
+
+    found = recorded(image)
+    return bill(image, wheels=wheels, contents=found and contents(DockerEngine().connect(), found))
+
+
+def _chosen(locked: Sequence[Pin], wheels: Mapping[str, str], python: str, where: str, sdists: Collection[str] = ()) -> set[str]:
+    """The wheels of a list that a Python version takes; of the packages `sdists` their source. Raises BundleError where one is missing."""
     fitting, environment = _tags(python), _environment(python)
+    unbuilt = {canonicalize_name(name) for name in sdists}
     chosen = set()
     for pin in locked:
         if pin.requirement.marker is not None and not pin.requirement.marker.evaluate(environment):
             continue
-        found = {name for name, sha256 in wheels.items() if sha256 in pin.sha256 and _tags_of(name) & fitting}
+        matching = {name for name, sha256 in wheels.items() if sha256 in pin.sha256}
+        if canonicalize_name(pin.requirement.name) in unbuilt:
+            found = {name for name in matching if not name.endswith(".whl")}
+        else:
+            found = {name for name in matching if _tags_of(name) & fitting}
         if not found:
             raise BundleError(
                 "a wheel is missing from the wheelhouse",

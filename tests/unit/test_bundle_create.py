@@ -202,6 +202,25 @@ def test_data_that_cannot_be_carried_is_refused_with_its_name(project, outside, 
     assert ascii(f"bundled/data/my-words/{name}") in message
 
 
+@pytest.mark.parametrize("ignored", ["/words/\n", "/words/b.txt\n", ""])
+def test_data_inside_the_project_goes_in_whole(project, ignored):
+    """With the project where all of it is committed, as data where none is, and not where only a part is."""
+    (project.root / "words").mkdir()
+    for name in "ab":
+        (project.root / "words" / f"{name}.txt").write_text(name)
+    project.write_pipeline("schema: 1\nstages: {read: {params: {path: ../words}}}\n", "out")
+    with (project.root / ".gitignore").open("a") as stream:
+        stream.write(ignored)
+    git(project, "add", ".")
+    git(project, "commit", "-q", "-m", "Words")
+    if ignored.endswith(".txt\n"):
+        assert "a part is not" in refused(project, "--data", pipeline="out")
+        return
+    target = far(project, made(project, "--data", pipeline="out"))
+    place = target / ("bundled/data/words" if ignored else "words")
+    assert {path.name for path in place.iterdir()} == {"a.txt", "b.txt"}
+
+
 def test_an_empty_folder_of_data_is_refused(project, outside):
     subprocess.run(["rm", "-r", str(outside)], check=True)
     outside.mkdir()
