@@ -17,6 +17,7 @@ from typing import Any
 
 from edgemill import PROJECT, SCHEMA, VERSION
 from edgemill.documents import check, load_yaml
+from edgemill.engines.base_layouts import load_base
 from edgemill.engines.daemon import find_daemon
 from edgemill.engines.environments import environments_folder
 from edgemill.engines.process import StopRequests, supervise
@@ -215,7 +216,7 @@ def _contexts(image: Image, wheels: Path | None) -> dict[str, str]:
     if own is not None:
         contexts[pinned] = "docker-image://" + _checked(image.base, own)
     elif bases.startswith("oci:"):
-        contexts[pinned] = f"oci-layout://{Path(bases[4:]).absolute()}@{image.base_digest}"
+        contexts[pinned] = "docker-image://" + _under_own_name(image.base, load_base(Path(bases[4:]).absolute(), str(image.base_digest)))
     elif bases:
         contexts[pinned] = f"docker-image://{bases.rstrip('/')}/{image.base}@{image.base_digest}"
     return contexts
@@ -240,8 +241,13 @@ def _checked(base: str, own: StandIn) -> str:
             found=found or "no such image",
             remedy=f"./mill images.stand-in --base {base} --image {own.image} --reason TEXT records another",
         )
-    name = f"edgemill-stand-in/{base.split(':', maxsplit=1)[0].replace('/', '-')}:{own.id.removeprefix('sha256:')[:12]}"
-    subprocess.run([docker_program(), "tag", own.id, name], check=True, capture_output=True)
+    return _under_own_name(base, own.id)
+
+
+def _under_own_name(base: str, found: str) -> str:
+    """A name of an image that only we use; BuildKit takes no IDs."""
+    name = f"edgemill-base/{base.split(':', maxsplit=1)[0].replace('/', '-')}:{found.removeprefix('sha256:')[:12]}"
+    subprocess.run([docker_program(), "tag", found, name], check=True, capture_output=True)
     return name
 
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import tarfile
 
 import pytest
 from docker_mini import BASE, DIGEST, docker
@@ -45,8 +47,6 @@ def build(mini):
 @pytest.fixture
 def equipped(mini, tmp_path, monkeypatch):
     """A project whose image has a wheel in it, from a wheelhouse; the wheelhouse is all there is."""
-    import shutil
-
     from edgemill import PROJECT
 
     shutil.copytree(PROJECT / "docker" / "build", mini.root / "docker" / "build", dirs_exist_ok=True)
@@ -234,3 +234,51 @@ def test_a_recorded_image_that_the_daemon_lost_is_built_again(mini):
     built = build(mini)
     docker("rmi", "-f", built.id)
     assert build(mini).id == built.id
+
+
+@pytest.fixture(scope="session")
+def layout(tmp_path_factory):
+    """The base as an OCI layout, as it comes from an archive, and the digest of its manifest."""
+    folder = tmp_path_factory.mktemp("layout")
+    archive = folder / "base.tar"
+    docker("save", "-o", str(archive), BASE)
+    with tarfile.open(archive) as opened:
+        opened.extractall(folder, filter="data")
+    archive.unlink()
+    return folder, json.loads((folder / "index.json").read_text())["manifests"][0]["digest"]
+
+
+def on_layout(mini, monkeypatch, folder, digest):
+    """Pin the base to a digest and let it come from a layout; no stand-in."""
+    (mini.root / "docker" / "stand-ins.yaml").write_text('{"schema": 1, "stand_ins": {}}')
+    lock = mini.root / "docker" / "images.lock"
+    lock.write_text(lock.read_text().replace(DIGEST, digest))
+    dockerfile = mini.root / "docker" / "host.Dockerfile"
+    dockerfile.write_text(dockerfile.read_text().replace(DIGEST, digest))
+    monkeypatch.setenv("EDGEMILL_BASES", f"oci:{folder}")
+
+
+def test_a_base_comes_from_a_layout_under_its_digest(mini, monkeypatch, layout):
+    on_layout(mini, monkeypatch, *layout)
+    built = build(mini)
+    assert built.stand_in is None
+    assert run_in(built.id, "python", "-c", "print(1)") == "1"
+
+
+def test_a_layout_without_the_pinned_digest_is_refused(mini, monkeypatch, layout):
+    on_layout(mini, monkeypatch, layout[0], "sha256:" + "4" * 64)
+    with pytest.raises(ImageError, match="does not hold what is asked for"):
+        build(mini)
+
+
+def test_a_layout_that_was_tampered_with_is_refused(mini, monkeypatch, layout, tmp_path):
+    folder, digest = layout
+    copy = tmp_path / "tampered"
+    shutil.copytree(folder, copy)
+    manifest = copy / "blobs" / "sha256" / digest.removeprefix("sha256:")
+    manifest.chmod(0o644)
+    manifest.write_text(manifest.read_text() + " ")
+    on_layout(mini, monkeypatch, copy, digest)
+    with pytest.raises(ImageError, match="is not what its name says") as raised:
+        build(mini)
+    assert raised.value.where == str(manifest)
