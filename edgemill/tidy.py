@@ -128,3 +128,19 @@ def gc_environments(console: Console, *, dry_run: bool = False) -> None:
             console.say(f"  would remove the environment {folder.name}")
         else:
             console.say(f"  {'removed' if remove_environment(folder) else 'kept, because it is in use:'} the environment {folder.name}")
+
+
+def gc_images(console: Console, *, dry_run: bool = False) -> None:
+    """Remove container images that are recorded and no longer declared so, where a daemon answers. Raises RequestError."""
+    from edgemill.engines.container_images import outdated, remove_image
+    from edgemill.engines.daemon import find_daemon
+    from edgemill.images import load_images
+
+    stale = list(outdated(load_images().values()))
+    if not stale or find_daemon().problem is not None:
+        return
+    for record, built in stale:
+        if dry_run:
+            console.say(f"  would remove the image {record.stem} ({built.id[:19]})")
+        else:
+            console.say(f"  {'removed' if remove_image(record, built) else 'kept, because it is in use:'} the image {record.stem}")

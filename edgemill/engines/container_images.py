@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -100,12 +100,16 @@ def record_path(image: Image) -> Path:
 
 def recorded(image: Image) -> Built | None:
     """What was recorded when the image was built here or came with a bundle; None where it was not."""
+    built = _read(record_path(image))
+    return built if built is not None and built.identity == image.identity else None
+
+
+def _read(path: Path) -> Built | None:
     try:
-        fields = json.loads(record_path(image).read_bytes())
-        built = Built(*(fields[name] for name in ("image", "identity", "id", "stand_in")))
+        fields = json.loads(path.read_bytes())
+        return Built(*(fields[name] for name in ("image", "identity", "id", "stand_in")))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return built if built.identity == image.identity else None
 
 
 def record(image: Image, image_id: str) -> Built:
@@ -116,6 +120,24 @@ def record(image: Image, image_id: str) -> Built:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {"schema": SCHEMA, **asdict(built)})
     return built
+
+
+def outdated(images: Iterable[Image]) -> Iterator[tuple[Path, Built]]:
+    """The records of images that none of `images` is, and what they record."""
+    identities = {image.identity for image in images}
+    for path in sorted((environments_folder() / "docker").glob("*.json")):
+        built = _read(path)
+        if built is not None and built.identity not in identities:
+            yield path, built
+
+
+def remove_image(path: Path, built: Built) -> bool:
+    """Remove an image and its record; False where a container uses it."""
+    done = subprocess.run([docker_program(), "rmi", "--force", built.id], capture_output=True, text=True, check=False)
+    if done.returncode and image_id(built.id) is not None:
+        return False
+    path.unlink(missing_ok=True)
+    return True
 
 
 def image_id(reference: str) -> str | None:

@@ -13,7 +13,8 @@ def doctor(mini, *arguments, **env):
 def test_it_says_what_was_chosen_and_why_and_what_there_is(mini):
     done = doctor(mini)
     assert done.returncode == 0, done.stderr
-    for part in ("engine docker, because --engine says so", "Docker daemon", "BuildKit through buildx", "GiB free for Docker", "stages run as"):
+    parts = ("engine docker, because --engine says so", "Docker daemon", "BuildKit through buildx", "GiB free for Docker", "stages run as")
+    for part in parts:
         assert part in done.stdout
     assert f"image host: will be built on the stand-in {BASE} from the wheelhouse" in done.stdout
     assert "ready without a network" in done.stdout

@@ -282,3 +282,17 @@ def test_a_layout_that_was_tampered_with_is_refused(mini, monkeypatch, layout, t
     with pytest.raises(ImageError, match="is not what its name says") as raised:
         build(mini)
     assert raised.value.where == str(manifest)
+
+
+def test_gc_removes_images_that_are_no_longer_declared_so(mini):
+    old = build(mini)
+    edit(mini.root / "docker" / "images.yaml", "imports: [json]", "imports: [json]\n    env: {NEW: '1'}")
+    new = build(mini)
+    assert old.id != new.id
+    mini.workspace.root.mkdir()
+    assert f"({old.id[:19]})" in mini.mill("gc", "--dry-run").stderr
+    done = mini.mill("gc")
+    assert done.returncode == 0, done.stderr
+    assert docker("image", "inspect", old.id, check=False).returncode != 0
+    assert docker("image", "inspect", new.id, check=False).returncode == 0
+    assert container_images.recorded(mini.image()) == new
