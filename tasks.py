@@ -181,6 +181,12 @@ def images_make(_c: Context, image: str = "") -> None:
     _run(lambda: commands.make_images(image or None))
 
 
+@task(name="sbom", help={"image": "The image.", "declared": "Only what is declared: do not ask the container image that is built here."})
+def images_sbom(_c: Context, image: str, declared: bool = False) -> None:
+    """Print what an image is made of, as a CycloneDX bill of materials."""
+    _run(lambda: commands.image_bill(image, declared=declared))
+
+
 @task
 def docs(_c: Context) -> None:
     """Write docs/reference.md and the pipelines' JSON Schema from the declarations."""
@@ -287,6 +293,7 @@ _images.add_task(images_build, "build")
 _images.add_task(images_verify, "verify")
 _images.add_task(images_wheels, "wheels")
 _images.add_task(images_stand_in, "stand-in")
+_images.add_task(images_sbom, "sbom")
 namespace.add_collection(_images)
 _bundle = Collection("bundle")
 _bundle.add_task(bundle_create, "create")

@@ -242,6 +242,7 @@ def gc(request: Request, *, dry_run: bool = False) -> None:
 
     tidy.gc(request.place(), Console(), dry_run=dry_run)
     tidy.gc_environments(Console(), dry_run=dry_run)
+    tidy.gc_images(Console(), dry_run=dry_run)
 
 
 def doctor(request: Request, *, verify: bool = False) -> None:
@@ -321,6 +322,17 @@ def stand_in(base: str, image: str, reason: str) -> None:
     if base not in bases:
         raise unknown_name("base", base, bases, "--base")
     print(f"{base}: {write_stand_in(base, image, reason).id} stands in for it")
+
+
+def image_bill(image: str, *, declared: bool = False) -> None:
+    """Print an image's bill of materials; with `declared`, without asking the container image. Raises EdgeMillError."""
+    from edgemill.bundles import seams
+    from edgemill.engines.container_images import recorded
+    from edgemill.wheels import listed
+
+    (found,) = _declared(image)
+    built = not declared and recorded(found) is not None
+    sys.stdout.buffer.write(seams.image_bill(found, listed(), built=built))
 
 
 def _declared(image: str | None, *, tests: bool = False) -> list[Image]:

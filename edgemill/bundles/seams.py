@@ -72,7 +72,7 @@ def image_bill(image: Image, wheels: Mapping[str, str], *, built: bool) -> bytes
     from edgemill.engines.image_contents import contents
 
     found = recorded(image)
-    return bill(image, wheels=wheels, contents=found and contents(DockerEngine().connect(), found))
+    return bill(image, wheels=wheels, contents=contents(DockerEngine().connect(), found) if found else None)
 
 
 def _chosen(locked: Sequence[Pin], wheels: Mapping[str, str], python: str, where: str, sdists: Collection[str] = ()) -> set[str]:

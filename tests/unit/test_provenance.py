@@ -6,7 +6,12 @@ import json
 import re
 
 import pytest
+from google.protobuf import json_format
+from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
+from in_toto_attestation.v1 import resource_descriptor_pb2, statement_pb2
+from in_toto_attestation.v1.statement import Statement
 from mini import manifest, only
+from packageurl import PackageURL
 
 from edgemill import VERSION
 from edgemill.errors import RequestError
@@ -54,13 +59,6 @@ MANIFEST = {
 
 def refuse_wrong_statement(line):
     """Parse a statement as the public bindings do, which refuse a field that the specifications do not know."""
-    pytest.importorskip("in_toto_attestation", reason="the lock does not hold it yet")
-    from google.protobuf import json_format
-    from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
-    from in_toto_attestation.v1 import resource_descriptor_pb2, statement_pb2
-    from in_toto_attestation.v1.statement import Statement
-    from packageurl import PackageURL
-
     told = json_format.Parse(line, statement_pb2.Statement())
     Statement.copy_from_pb(told).validate()
     predicate = json_format.Parse(json.dumps(json.loads(line)["predicate"]), provenance_pb2.Provenance())
@@ -82,6 +80,22 @@ def refuse_wrong_statement(line):
     dependencies = [each.name for each in definition.resolved_dependencies]
     assert len(set(dependencies)) == len(dependencies)
     return json.loads(line)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"extra": 1}, "extra"),
+        ({"_type": "https://in-toto.io/Statement/v0.1"}, "Wrong statement type"),
+        ({"subject": []}, "At least one subject"),
+        ({"subject": [{"name": "a"}]}, "At least one digest"),
+        ({"predicate": {"buildDefinition": {"invented": 1}}}, "invented"),
+        ({"predicate": {"runDetails": {"metadata": {"startedOn": "yesterday"}}}}, "startedOn"),
+    ],
+)
+def test_the_public_bindings_refuse_what_is_wrong(wrong, says):
+    with pytest.raises((ValueError, json_format.ParseError), match=says):
+        refuse_wrong_statement(json.dumps({**statement(MANIFEST), **wrong}))
 
 
 def published(mini, pipeline="chain"):
