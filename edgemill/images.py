@@ -126,6 +126,11 @@ class Image:
         """The hand-written list that the lock is made from."""
         return self.lock.with_suffix(".in")
 
+    @property
+    def build_files(self) -> list[Path]:
+        """What builds the container image: its Dockerfile, and the scripts that all of them use; nothing for an image without one."""
+        return [self.dockerfile, *sorted((self.dockerfile.parent / "build").glob("*"))] if self.dockerfile.is_file() else []
+
     @functools.cached_property
     def identity(self) -> str:
         """sha256 over everything that the image is made of; the same for every engine. Raises ImageError without a lock."""
@@ -143,7 +148,7 @@ class Image:
                 "lock": lock_meaning(self.lock),
                 **({"sdists": sorted(self.sdists)} if self.sdists else {}),
                 "patches": series and [[sha256_file(path) for path in series.patches], {k: list(v) for k, v in series.targets.items()}],
-                "dockerfile": sha256_file(self.dockerfile) if self.dockerfile.is_file() else None,
+                "dockerfile": [sha256_file(path) for path in self.build_files],
             }
         )
 

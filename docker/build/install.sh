@@ -34,6 +34,8 @@ fi
 tools=pip
 grep -q '^setuptools==' "$lock" || tools="$tools setuptools"
 /venv/bin/python -m pip uninstall -q -y $tools
+# What no stage needs: headers, and the tests that large packages bring (not h5py's, which it imports).
+(cd /venv/lib/python3.*/site-packages && rm -rf tensorflow/include pandas/tests && find numpy matplotlib -name tests -prune -exec rm -rf {} + 2>/dev/null || true)
 find /venv -name __pycache__ -prune -exec rm -rf {} +
 # Checked by nobody, so that time stamps do not matter; files for other Python versions do not compile, and are not needed.
 python -m compileall -q --invalidation-mode unchecked-hash /venv/lib >/dev/null || true

@@ -217,7 +217,7 @@ def _arguments(image: Image) -> dict[str, str]:
 
 def revision(image: Image) -> str:
     """The last commit that touched the image's parts; `unknown` outside a git checkout."""
-    parts = [image.dockerfile, image.lock, image.dockerfile.parent / "build", *(image.patches.patches if image.patches else ())]
+    parts = [*image.build_files, image.lock, *(image.patches.patches if image.patches else ())]
     command = ["git", "log", "-1", "--format=%H", "--", *map(str, parts)]
     try:
         done = subprocess.run(command, cwd=image.dockerfile.parent, capture_output=True, text=True, check=False)
