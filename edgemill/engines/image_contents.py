@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
-from edgemill.engines.container_images import Built
+from edgemill.engines import ownership
+from edgemill.engines.container_images import LABEL, Built
 from edgemill.errors import ImageError
 from edgemill.sbom import QUESTION, Contents, answer
 
@@ -12,14 +14,17 @@ if TYPE_CHECKING:
     from docker.client import DockerClient
 
 MEMORY = "256m"
+SECONDS = 60
 
 
 def contents(client: DockerClient, built: Built) -> Contents:
     """Start the image, by its ID, with nothing but the question. Raises ImageError where it does not answer."""
     import docker.errors
+    import requests
 
+    losses = (docker.errors.DockerException, requests.exceptions.RequestException)
     try:
-        said: bytes = client.containers.run(
+        container = client.containers.create(
             built.id,
             ["-c", QUESTION],
             entrypoint="sh",
@@ -28,8 +33,27 @@ def contents(client: DockerClient, built: Built) -> Contents:
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
             mem_limit=MEMORY,
-            remove=True,
+            labels={f"{LABEL}owner": ownership.this_process()},  # so that a later run finds it, should this process be killed
         )
-    except docker.errors.DockerException as error:
-        raise ImageError("the image cannot be asked what it holds", where=built.id, found=str(error)[-500:]) from None
-    return answer(said.decode(errors="replace"), built.id, built.stand_in)
+        try:
+            container.start()
+            code = container.wait(timeout=SECONDS)["StatusCode"]
+            said = container.logs(stdout=True, stderr=False).decode(errors="replace")
+            problem = container.logs(stdout=False, stderr=True).decode(errors="replace") if code else ""
+        finally:
+            with contextlib.suppress(*losses):
+                container.remove(force=True)
+    except losses as error:
+        raise _silent(built, str(error)) from None
+    if code:
+        raise _silent(built, f"exit status {code}: {problem.strip()}")
+    return answer(said, built.id, built.stand_in)
+
+
+def _silent(built: Built, found: str) -> ImageError:
+    return ImageError(
+        "the image cannot be asked what it holds",
+        where=built.id,
+        found=found[-500:],
+        remedy=f"./mill images.build --image {built.image}, or take the bill with --declared",
+    )
