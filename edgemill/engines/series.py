@@ -82,7 +82,9 @@ def _apply(patch: Path, room: Path) -> None:
     logger.propagate = False
     try:
         parsed = patch_ng.fromfile(str(patch))
-        applied = bool(parsed) and parsed.apply(strip=1, root=str(room), fuzz=False)
+        # From the name of a file that a patch creates (or fills, where it was empty), patch_ng takes the b/ away before it strips.
+        creates = bool(parsed) and all(item.source == b"/dev/null" for item in parsed.items)
+        applied = bool(parsed) and parsed.apply(strip=0 if creates else 1, root=str(room), fuzz=False)
     except OSError as error:  # it removes or renames what is not there
         applied = False
         log.write(str(error))

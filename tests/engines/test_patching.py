@@ -89,9 +89,27 @@ def test_a_target_of_another_version_is_refused(site, make):
     (site / "pkg/b.py").write_text("one\ntwo\nthree\n")
     error = refusal(make({"pkg/a.py": AFTER_A, "pkg/b.py": "1\ntwo\n"}), site)
     assert error.what == "a file to be patched is not the expected one"
-    assert error.where == str(site / "pkg/b.py")
+    assert error.where == f"series series: {site / 'pkg/b.py'}"
     assert (error.expected, error.found) == (sha(BEFORE["pkg/b.py"]), sha("one\ntwo\nthree\n"))
     assert "review both" in error.remedy
+
+
+def test_an_empty_file_is_filled(site, make, tmp_path):
+    (site / "pkg/empty.py").write_text("")
+    series = make({"pkg/a.py": AFTER_A})
+    fills = tmp_path / "fills.patch"
+    fills.write_text("Why.\n" + diff("pkg/empty.py", "", "one\ntwo\n").replace("a/pkg/empty.py", "/dev/null"))
+    targets = {**series.targets, "pkg/empty.py": (sha(""), sha("one\ntwo\n"))}
+    apply_series(PatchSeries("series", (*series.patches, fills), targets), site)
+    assert (site / "pkg/empty.py").read_text() == "one\ntwo\n"
+    assert (site / "pkg/a.py").read_text() == AFTER_A
+
+
+def test_line_ends_stay_as_they_are(site, make):
+    old, new = (text.replace("\n", "\r\n") for text in (BEFORE["pkg/a.py"], AFTER_A))
+    (site / "pkg/a.py").write_bytes(old.encode())
+    apply_series(make({"pkg/a.py": AFTER_A}, targets={"pkg/a.py": (sha(old), sha(new))}), site)
+    assert (site / "pkg/a.py").read_bytes() == new.encode()
 
 
 def test_a_missing_target_is_refused(site, make):
@@ -105,7 +123,7 @@ def test_a_patch_that_does_not_apply_is_refused(site, make):
     series.patches[0].write_text(text.replace(" line 8", " line eight"))
     error = refusal(series, site)
     assert error.what == "a patch does not apply"
-    assert error.where == str(series.patches[0])
+    assert error.where == f"series series: {series.patches[0]}"
 
 
 @pytest.mark.parametrize("text", ["", "no patch at all\n", "--- a/pkg/a.py\n+++ b/pkg/a.py\n@@ nonsense @@\n"])
