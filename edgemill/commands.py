@@ -224,9 +224,13 @@ def demo(request: Request, *, dry_run: bool = False, verify: bool = False) -> No
 
 
 def _interpreter_of(status: StepStatus) -> str:
-    from edgemill.engines import environments
+    """A command that runs Python with what a stage has: its environment's, or else its container image's, which sees the current folder."""
+    from edgemill.engines import container_images, environments
 
-    return display(environments.environment_path(status.step.image) / "bin" / "python")
+    image = status.step.image
+    if environments.is_made(image) or container_images.recorded(image) is None:
+        return display(environments.environment_path(image) / "bin" / "python")
+    return f'docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:$PWD" -w "$PWD" {container_images.tag_of(image)} python'
 
 
 def clean(request: Request) -> None:

@@ -17,7 +17,7 @@ from edgemill.workspace import Workspace, publish, read_manifest
 KIND = Kind("text", "For these tests.", (FileRule("text.txt", min_bytes=1),), ("notes/**",))
 CONTRACT = Contract(
     name="write", folder=Path("/nowhere/write"), help="", image="host", uses=(), inputs={}, output="text", params={}, tools=(),
-    resumable=False, network=False, sees_run=False, sees_provenance=False, timeout=1, cpus=1, memory=1,
+    resumable=False, network=False, sees_run=False, sees_provenance=False, timeout=1, cpus=1, memory=1, gpus=0, pids=1,
 )  # fmt: skip
 KEY = "k" * 64
 FACTS = {"name": "step", "seconds": 1.5, "metrics": {}}
