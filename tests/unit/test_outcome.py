@@ -73,7 +73,7 @@ def test_how_it_ended_in_words(mini, tmp_path, ending, code, error, says):
     step = mini.pipeline().steps["act"]
     message = str(failure(step, Outcome(code, ending, ["python", "run me.py"], 1.0), {"error": error}, "it wrote no result", log))
     assert message.startswith(f"the stage 'act' failed: {says}")
-    for part in ('command: python "run me.py"', f"exit status: {code}", f"log: {log}", "run the same command again"):
+    for part in ("command: python 'run me.py'", f"exit status: {code}", f"log: {log}", "run the same command again"):
         assert part in message
     assert ("last words" in message) is (error is None)
 
