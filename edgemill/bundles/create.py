@@ -34,7 +34,7 @@ from edgemill.bundles.index import (
 )
 from edgemill.bundles.install import architecture, read_index
 from edgemill.bundles.names import BOMS, WHEELS
-from edgemill.bundles.saved_images import save_image
+from edgemill.bundles.saved_images import save_images
 from edgemill.bundles.signature import sign
 from edgemill.bundles.source import opened
 from edgemill.bundles.write import Part, program_bytes, sha256_and_size, write_bundle
@@ -105,14 +105,15 @@ def create(order: Order, say: Callable[[str], None] = print) -> Index:
         contents = _gather(order, pipelines, project, spool, say)
         blobs = _hashed(contents.items)
         sources = {blob.sha256: item.source for item, blob in zip(contents.items, blobs, strict=True)}
-        sources |= {blob.sha256: spool / "images" / blob.sha256 for image in contents.images for blob in image.blobs}
+        places = {blob.sha256: spool / "images" / blob.sha256 for image in contents.images for blob in image.blobs}
+        places |= sources
         members = _members(contents.images)
         document = _document(order, project, contents, blobs, members, base)
         content = index_bytes(document)
         index = parse_index(content, INDEX)
         head = [_part(INDEX, content), *_signature(order, content, spool)]
         parts = [_part(name, body) for name, body in members.items()]
-        parts += [Part(blob_name(blob.sha256), blob, sources[blob.sha256]) for blob in index.blobs]
+        parts += [Part(blob_name(blob.sha256), blob, places[blob.sha256], blob.sha256 not in sources) for blob in index.blobs]
         write_bundle(order.place, head, parts)
     say(f"{order.place}: {index.size / 1e6:.1f} MB before compression, index {index.digest}")
     return index
@@ -149,7 +150,7 @@ def _gather(order: Order, pipelines: Sequence[Pipeline], project: Project, spool
         if lacking:
             say(f"not published, so not carried: {', '.join(lacking)}")
     if order.images is None or order.images:
-        contents.images = list(_save(order, pipelines, images, spool / "images", say))
+        contents.images = _save(order, pipelines, images, spool / "images", say)
     contents.items += _bills(_environments(pipelines, images), contents.images, sums, spool / "bills")
     return contents
 
@@ -183,7 +184,7 @@ def _wanted_images(order: Order, pipelines: Sequence[Pipeline]) -> list[Image]:
 
 def _save(
     order: Order, pipelines: Sequence[Pipeline], images: Sequence[Image], spool: Path, say: Callable[[str], None]
-) -> Iterator[BundledImage]:
+) -> list[BundledImage]:
     """The built images, out of the daemon. Raises BundleError where one is not built, unless only optional steps need it."""
     needed = set(order.images or ()) | {step.image.name for pipeline in pipelines for step in pipeline.steps.values() if not step.optional}
     records: dict[str, Mapping[str, Any]] = {}
@@ -204,9 +205,8 @@ def _save(
         if silence is not None:
             raise BundleError("the images cannot be taken", where=daemon.address, found=silence, remedy="start the daemon, or --no-images")
         spool.mkdir()
-        for image in images:
-            if image.name in records:
-                yield save_image(daemon, image, records[image.name], spool)
+        return save_images(daemon, [(image, records[image.name]) for image in images if image.name in records], spool)
+    return []
 
 
 def _hashed(items: Sequence[Item]) -> list[Blob]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
@@ -80,17 +80,19 @@ class Daemon:
                 remedy="where its disk is full, free space (docker system df shows what takes it), then run the same command again",
             )
 
-    def save(self, name: str) -> http.client.HTTPResponse:
-        """The archive of an image, as a stream to read and close. Raises BundleError."""
+    def save(self, names: Sequence[str]) -> http.client.HTTPResponse:
+        """One archive of several images, as a stream to read and close. Raises BundleError."""
         connection = _Connection(self._place, LONG)
         try:
-            connection.request("GET", f"/images/{quote(name)}/get")
+            connection.request("GET", f"/images/get?{urlencode([('names', name) for name in names])}")
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
-            raise BundleError("the Docker daemon did not give the image", where=self._place, found=str(error)) from None
+            raise BundleError("the Docker daemon did not give the images", where=self._place, found=str(error)) from None
         if response.status != http.client.OK:
             said = _error_of(response.read().decode(errors="replace"))
-            raise BundleError("the Docker daemon did not give the image", where=name, found=shown(said or f"status {response.status}"))
+            raise BundleError(
+                "the Docker daemon did not give the images", where=self._place, found=shown(said or f"status {response.status}")
+            )
         return response
 
     def tag(self, name: str, tag: str) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import posixpath
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +20,7 @@ from edgemill.errors import BundleError
 from edgemill.hashing import canonical
 from edgemill.images import Image
 
+BLOBS = "blobs/sha256/"
 LINKS = 16  # more in a row lead nowhere
 
 
@@ -47,32 +48,40 @@ class Saved:
             raise BundleError("the archive of an image lacks a part", where=shown(name)) from None
 
 
-def save_image(daemon: Daemon, image: Image, record: Mapping[str, Any], spool: Path) -> BundledImage:
-    """Take an image out of the daemon by its recorded ID; its blobs go to files in `spool`, named by sha256.
+def save_images(daemon: Daemon, wanted: Sequence[tuple[Image, Mapping[str, Any]]], spool: Path) -> list[BundledImage]:
+    """Take images out of the daemon by their recorded IDs; their blobs go to files in `spool`, named by sha256.
 
     Raises:
-        BundleError: the daemon does not have it, or gives something else.
+        BundleError: the daemon does not have one, or gives something else.
     """
-    image_id = str(record["id"])
-    if daemon.image_id(image_id) != image_id:
-        raise BundleError(
-            f"the image {image.name!r} is recorded, but not in the Docker daemon",
-            where=daemon.address,
-            expected=image_id,
-            remedy=f"./mill images.build --image {image.name}",
-        )
-    with daemon.save(image_id) as stream:
+    for image, record in wanted:
+        if daemon.image_id(str(record["id"])) != record["id"]:
+            raise BundleError(
+                f"the image {image.name!r} is recorded, but not in the Docker daemon",
+                where=daemon.address,
+                expected=str(record["id"]),
+                remedy=f"./mill images.build --image {image.name}",
+            )
+    with daemon.save([str(record["id"]) for _, record in wanted]) as stream:
         saved = read_archive(stream, spool)
-    manifest = _own_manifest(saved) if "index.json" in saved.small else None
-    if manifest is None:
-        manifest = _made_manifest(saved, spool)
-    fields = json.loads((spool / manifest.sha256).read_bytes())
-    parts = {entry["digest"].removeprefix("sha256:"): int(entry["size"]) for entry in (fields["config"], *fields["layers"])}
-    config = fields["config"]["digest"].removeprefix("sha256:")
-    if image_id not in (f"sha256:{config}", f"sha256:{manifest.sha256}"):
-        raise BundleError("the Docker daemon gave another image than was asked for", where=image.name, expected=image_id, found=config)
-    blobs = sorted([manifest, *(Blob(sha256, size) for sha256, size in parts.items())], key=lambda blob: blob.sha256)
-    return BundledImage(image.name, image.identity, image_id, manifest.sha256, config, tuple(blobs), dict(record))
+    described = [*_own_manifests(saved), *_made_manifests(saved, spool)]
+    return [_image(image, record, described, spool) for image, record in wanted]
+
+
+def _image(image: Image, record: Mapping[str, Any], described: Sequence[Blob], spool: Path) -> BundledImage:
+    """The image among the manifests of an archive: the one whose digest is its ID, or the last one made for the config that is.
+
+    In Docker's own image store an ID is a config's digest, and Docker 26 describes only one of several images in index.json; so a manifest
+    is then always made, and the same image has the same one in every bundle. In containerd's image store an ID is a manifest's digest.
+    """
+    for manifest in reversed(described):
+        fields = json.loads((spool / manifest.sha256).read_bytes())
+        config = fields["config"]["digest"].removeprefix("sha256:")
+        if record["id"] in (f"sha256:{config}", f"sha256:{manifest.sha256}"):
+            parts = {entry["digest"].removeprefix("sha256:"): int(entry["size"]) for entry in (fields["config"], *fields["layers"])}
+            blobs = sorted([manifest, *(Blob(*part) for part in parts.items())], key=lambda blob: blob.sha256)
+            return BundledImage(image.name, image.identity, record["id"], manifest.sha256, config, tuple(blobs), dict(record))
+    raise BundleError("the Docker daemon gave another image than was asked for", where=image.name, expected=str(record["id"]))
 
 
 def read_archive(stream: IO[bytes], spool: Path) -> Saved:
@@ -87,6 +96,8 @@ def read_archive(stream: IO[bytes], spool: Path) -> Saved:
                 if member.issym() or member.islnk():
                     target = member.linkname if member.islnk() else posixpath.join(posixpath.dirname(name), member.linkname)
                     links[name] = posixpath.normpath(target)
+                elif name.startswith(BLOBS) and (spool / name.removeprefix(BLOBS)).is_file():
+                    blobs[name] = Blob(name.removeprefix(BLOBS), member.size)  # another image has it too
                 elif member.isfile():
                     content = archive.extractfile(member)
                     if content is not None:
@@ -108,37 +119,29 @@ def _keep(content: IO[bytes], size: int, spool: Path) -> Blob:
     return Blob(digest.hexdigest(), size)
 
 
-def _own_manifest(saved: Saved) -> Blob | None:
-    """The OCI manifest of an archive from Docker 25 or newer; None where it names none."""
-    described = saved.json("index.json").get("manifests") or []
-    if not described:
-        return None
-    if len({entry["digest"] for entry in described}) != 1 or described[0]["mediaType"] != MANIFEST_TYPE:
-        raise BundleError(
-            "the image is not one image",
-            where=shown([entry.get("mediaType") for entry in described]),
-            expected="one manifest, without attestations",
-            remedy="./mill images.build builds such images",
+def _own_manifests(saved: Saved) -> Iterator[Blob]:
+    """The OCI manifests that an archive from Docker 25 or newer describes; none for an older one."""
+    for described in saved.json("index.json").get("manifests") or [] if "index.json" in saved.small else []:
+        if described["mediaType"] == MANIFEST_TYPE:
+            yield saved.blob(f"{BLOBS}{described['digest'].removeprefix('sha256:')}")
+
+
+def _made_manifests(saved: Saved, spool: Path) -> Iterator[Blob]:
+    """OCI manifests from an archive's manifest.json, which every Docker and Podman writes."""
+    for described in saved.json("manifest.json"):
+        config, layers = saved.blob(described["Config"]), [saved.blob(name) for name in described["Layers"]]
+        content = canonical(
+            {
+                "schemaVersion": 2,
+                "mediaType": MANIFEST_TYPE,
+                "config": _entry(CONFIG_TYPE, config),
+                "layers": [_entry(LAYER_TYPE, layer) for layer in layers],
+            }
         )
-    return saved.blob(f"blobs/sha256/{described[0]['digest'].removeprefix('sha256:')}")
+        blob = Blob(hashlib.sha256(content).hexdigest(), len(content))
+        (spool / blob.sha256).write_bytes(content)
+        yield blob
 
 
-def _made_manifest(saved: Saved, spool: Path) -> Blob:
-    """An OCI manifest for an archive of an older Docker or of Podman, from its manifest.json."""
-    (described,) = saved.json("manifest.json")
-    config, layers = saved.blob(described["Config"]), [saved.blob(name) for name in described["Layers"]]
-
-    def entry(kind: str, blob: Blob) -> dict[str, Any]:
-        return {"mediaType": kind, "digest": f"sha256:{blob.sha256}", "size": blob.size}
-
-    content = canonical(
-        {
-            "schemaVersion": 2,
-            "mediaType": MANIFEST_TYPE,
-            "config": entry(CONFIG_TYPE, config),
-            "layers": [entry(LAYER_TYPE, layer) for layer in layers],
-        }
-    )
-    blob = Blob(hashlib.sha256(content).hexdigest(), len(content))
-    (spool / blob.sha256).write_bytes(content)
-    return blob
+def _entry(kind: str, blob: Blob) -> dict[str, Any]:
+    return {"mediaType": kind, "digest": f"sha256:{blob.sha256}", "size": blob.size}

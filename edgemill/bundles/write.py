@@ -48,11 +48,12 @@ LEVEL = "-3"  # of zstd: higher ones gain a few per cent for many times the time
 
 @dataclass(frozen=True)
 class Part:
-    """A file of a bundle: its name there, what it must be, and where its bytes are."""
+    """A file of a bundle: its name there, what it must be, and where its bytes are; a `spare` source is moved where that can be."""
 
     name: str
     blob: Blob
     source: Path | bytes
+    spare: bool = False
 
 
 def program_bytes() -> bytes:
@@ -99,6 +100,9 @@ def _write_folder(folder: Path, parts: Iterable[Part]) -> None:
     for part in parts:
         place = folder / part.name
         place.parent.mkdir(parents=True, exist_ok=True)
+        if part.spare and isinstance(part.source, Path):
+            part.source.rename(place)
+            continue
         with place.open("xb") as stream:
             for block in _blocks(part):
                 stream.write(block)

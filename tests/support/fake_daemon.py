@@ -65,10 +65,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer(b"OK")
         elif self.path == "/version":
             self.answer({"Arch": daemon.manner if daemon.manner == "s390x" else architecture()})
+        elif self.path.startswith("/images/get?"):
+            self.answer(daemon.images[self.path.partition("=")[2].replace("%3A", ":")])
         elif name not in daemon.images:
             self.answer({"message": "no such image"}, 404)
-        elif self.path.endswith("/get"):
-            self.answer(daemon.images[name])
         else:
             self.answer({"Id": name})
 
