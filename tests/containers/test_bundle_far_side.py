@@ -75,18 +75,6 @@ def test_the_same_image_gives_the_same_index_twice(project):
     assert (one / INDEX).read_bytes() == (two / INDEX).read_bytes()
 
 
-def test_the_folder_is_an_oci_layout_that_other_tools_read(project):
-    """BuildKit builds on an image straight out of the bundle."""
-    place = make(project, "")
-    image = image_of(place)
-    context = project.root.parent / "context"
-    context.mkdir()
-    (context / "Dockerfile").write_text("FROM bundled\nUSER 1:1\n")
-    layout = f"bundled=oci-layout://{place}@sha256:{image.manifest}"
-    done = docker("buildx", "build", "--builder", "default", "--build-context", layout, "--network", "none", str(context), check=False)
-    assert done.returncode == 0, done.stderr
-
-
 def test_a_delta_without_layers_loads_where_the_daemon_has_them(project):
     base = make(project, "")
     image = image_of(base)
@@ -107,7 +95,7 @@ def test_a_delta_without_layers_loads_where_the_daemon_has_them(project):
     docker("rmi", "-f", fresh.id)
 
 
-def test_two_bundles_bills_name_the_images_packages(project):
+def test_the_bill_of_materials_names_the_packages_of_the_image(project):
     target = project.root.parent / "far"
     install(make(project, ""), target, say=lambda _line: None)
     bill = json.loads((target / "bundled" / "sbom" / "host.cdx.json").read_text())

@@ -81,6 +81,19 @@ def test_what_two_files_or_images_share_is_held_once(tmp_path):
     assert len(list((tmp_path / "b" / "blobs" / "sha256").iterdir())) == 6 + 3 + 3 + 1  # files (two alike), two images, what they share
 
 
+def test_a_folder_is_an_oci_image_layout(tmp_path):
+    """From its index.json every image can be reached by digest, by tools that know nothing of EdgeMill."""
+    place = SmallBundle(images=["data", "train"]).write(tmp_path / "b")
+    assert json.loads((place / "oci-layout").read_bytes()) == {"imageLayoutVersion": "1.0.0"}
+    names = set()
+    for described in json.loads((place / "index.json").read_bytes())["manifests"]:
+        names.add(described["annotations"]["org.opencontainers.image.ref.name"])
+        manifest = json.loads((place / "blobs" / described["digest"].replace(":", "/")).read_bytes())
+        for part in (described, manifest["config"], *manifest["layers"]):
+            assert (place / "blobs" / part["digest"].replace(":", "/")).stat().st_size == part["size"]
+    assert names == {"data", "train"}
+
+
 def test_the_wheelhouse_is_one_that_edgemill_reads_and_that_keeps_off_the_network(tmp_path, monkeypatch):
     target = installed(SmallBundle().write(tmp_path / "b"), tmp_path / "far")
     monkeypatch.setenv("EDGEMILL_WHEELS", str(target / ".envs" / "wheels"))
