@@ -55,6 +55,9 @@ OUTPUTS = [
 ]
 
 
+PROVENANCE = {"provenance.intoto.jsonl": "{}\n"}  # what the host lays down for the stage
+
+
 @pytest.fixture
 def package(run_stage, tmp_path):
     """The package of a whole synthetic run; its model is not a real one."""
@@ -71,6 +74,7 @@ def package(run_stage, tmp_path):
                 "dataset": entries["ingest"],
                 "evaluation": entries["evaluate"],
             },
+            scratch=PROVENANCE,
         )
         assert outcome.code == 0, outcome.log
         return outcome.output
@@ -306,6 +310,7 @@ def real(run_stage, tmp_path):
         "package",
         {},
         {"model": entries["convert"], "compiled": None, "graph": entries["freeze"], "dataset": entries["ingest"], "evaluation": None},
+        scratch=PROVENANCE,
     )
     assert outcome.code == 0, outcome.log
     return outcome.output, photos
