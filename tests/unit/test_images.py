@@ -205,7 +205,7 @@ def test_a_dockerfile_of_the_project_says_what_its_declaration_says(dockerfile):
     asked = [image.name, image.patches.name if image.patches else "", *image.sdists]
     if not image.sdists:
         asked = [part for part in asked if part]
-    installed = re.findall(r"sh /docker/build/install\.sh (.*)", text)
+    installed = re.findall(r"sh /docker/build/install\.sh ([^\\\n]*)", text)
     assert [shlex.split(line) for line in installed] == ([asked] if image.lock.stat().st_size else [])
     lines = re.findall(r"(?m)^ENV (.*)", text.replace("\\\n", " "))
     assert dict(part.split("=", 1) for line in lines for part in line.split() if not part.startswith("PATH=")) == image.env

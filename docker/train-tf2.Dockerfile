@@ -1,0 +1,21 @@
+# TensorFlow 2.21 with the TF2 Object Detection API (patched) and the Model Garden.
+FROM scratch AS wheels
+# --build-context wheels=FOLDER puts wheels here; without it they come from the package index.
+
+FROM python:3.12-slim-bookworm@sha256:782412e85d0f0984994c290652577d4018aff08145c85b262bb63dc0c7522254 AS build
+ARG SOURCE_DATE_EPOCH
+RUN --mount=type=bind,source=docker,target=/docker --mount=type=bind,source=patches,target=/patches \
+    --mount=type=bind,source=edgemill/engines/series.py,target=/series.py --mount=type=bind,from=wheels,target=/wheels \
+    sh /docker/build/install.sh train-tf2 tf2-object-detection tf-models-research-object-detection \
+    # Headers for those who compile against TensorFlow, 290 MB: nothing here does.
+    && rm -r /opt/venv/lib/python3.12/site-packages/tensorflow/include \
+    && touch -d "@$SOURCE_DATE_EPOCH" /opt/venv/lib/python3.12/site-packages/tensorflow
+
+FROM python:3.12-slim-bookworm@sha256:782412e85d0f0984994c290652577d4018aff08145c85b262bb63dc0c7522254
+COPY --from=build /opt/venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH MPLBACKEND=Agg TF_USE_LEGACY_KERAS=1
+ARG SOURCE REVISION VERSION IDENTITY
+LABEL org.opencontainers.image.title="EdgeMill train-tf2" org.opencontainers.image.source=$SOURCE \
+      org.opencontainers.image.revision=$REVISION org.opencontainers.image.version=$VERSION \
+      org.edgemill.image=train-tf2 org.edgemill.identity=$IDENTITY
+USER 65532:65532
