@@ -19,8 +19,8 @@ from edgemill.kinds import matches
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
-BUILD_TYPE = "https://edgemill.org/provenance/stage/v1"
-BUILDER = "https://edgemill.org/provenance/builder/v1"
+BUILD_TYPE = "urn:edgemill:provenance:stage:v1"
+BUILDER = "urn:edgemill:provenance:builder:v1"
 VARIABLE = "EDGEMILL_BUILDER"
 FILE = "provenance.intoto.jsonl"
 MOST_SUBJECTS = 100  # in a brief statement, an artifact of more files is told as one

@@ -36,7 +36,7 @@ for path in /usr/local/lib/python3*/site-packages/*.dist-info; do
     if [ -d "$path" ]; then printf 'wheel\t%s\n' "$(basename "$path" .dist-info)"; fi
 done
 """
-SERIAL = uuid.uuid5(uuid.NAMESPACE_URL, "https://edgemill.org/sbom")
+SERIAL = uuid.uuid5(uuid.NAMESPACE_URL, "urn:edgemill:sbom")
 
 
 @dataclass(frozen=True)

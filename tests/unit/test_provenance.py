@@ -116,7 +116,7 @@ def test_every_field_is_what_the_manifest_says():
         {"name": "model.ckpt-700.index", "digest": {"sha256": SHA["6"]}},
     ]
     assert told["predicate"]["buildDefinition"] == {
-        "buildType": "https://edgemill.org/provenance/stage/v1",
+        "buildType": "urn:edgemill:provenance:stage:v1",
         "externalParameters": {
             "pipeline": "cards",
             "step": "learn-cards",
@@ -197,7 +197,7 @@ def test_without_a_container_there_is_no_base():
 def test_an_older_manifest_names_the_builder_by_its_engine():
     older = {name: value for name, value in MANIFEST.items() if name not in NEWER}
     assert statement(older)["predicate"]["runDetails"]["builder"] == {
-        "id": "https://edgemill.org/provenance/builder/v1#local",
+        "id": "urn:edgemill:provenance:builder:v1#local",
         "version": {},
     }
 
@@ -234,7 +234,7 @@ def test_a_base_is_a_package_url(base, uri):
 
 def test_the_builder_is_named_by_the_site_and_the_engine(monkeypatch):
     monkeypatch.delenv("EDGEMILL_BUILDER", raising=False)
-    assert builder_id("local") == "https://edgemill.org/provenance/builder/v1#local"
+    assert builder_id("local") == "urn:edgemill:provenance:builder:v1#local"
     monkeypatch.setenv("EDGEMILL_BUILDER", "https://ci.example.org/edgemill")
     assert (builder_id("local"), builder_id("docker")) == (
         "https://ci.example.org/edgemill#local",
