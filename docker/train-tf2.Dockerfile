@@ -6,14 +6,11 @@ FROM python:3.12-slim-bookworm@sha256:782412e85d0f0984994c290652577d4018aff08145
 ARG SOURCE_DATE_EPOCH
 RUN --mount=type=bind,source=docker,target=/docker --mount=type=bind,source=patches,target=/patches \
     --mount=type=bind,source=edgemill/engines/series.py,target=/series.py --mount=type=bind,from=wheels,target=/wheels \
-    sh /docker/build/install.sh train-tf2 tf2-object-detection tf-models-research-object-detection \
-    # Headers for those who compile against TensorFlow, 290 MB: nothing here does.
-    && rm -r /opt/venv/lib/python3.12/site-packages/tensorflow/include \
-    && touch -d "@$SOURCE_DATE_EPOCH" /opt/venv/lib/python3.12/site-packages/tensorflow
+    sh /docker/build/install.sh train-tf2 tf2-object-detection tf-models-research-object-detection
 
 FROM python:3.12-slim-bookworm@sha256:782412e85d0f0984994c290652577d4018aff08145c85b262bb63dc0c7522254
-COPY --from=build /opt/venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH MPLBACKEND=Agg TF_USE_LEGACY_KERAS=1
+COPY --from=build /venv /venv
+ENV PATH=/venv/bin:$PATH MPLBACKEND=Agg TF_USE_LEGACY_KERAS=1
 ARG SOURCE REVISION VERSION IDENTITY
 LABEL org.opencontainers.image.title="EdgeMill train-tf2" org.opencontainers.image.source=$SOURCE \
       org.opencontainers.image.revision=$REVISION org.opencontainers.image.version=$VERSION \

@@ -66,7 +66,7 @@ def refuse_wrong_statement(line):
     assert told.predicate_type == "https://slsa.dev/provenance/v1"
     definition, details = predicate.build_definition, predicate.run_details
     for uri in (definition.build_type, details.builder.id):
-        assert re.fullmatch(r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+/\S+", uri), uri
+        assert re.fullmatch(r"[a-z][a-z0-9+.-]*:(//[a-z0-9.-]+/)?\S+", uri), uri
     assert definition.external_parameters.fields
     assert not set(definition.external_parameters) & set(definition.internal_parameters)
     names = [each.name for each in told.subject]
