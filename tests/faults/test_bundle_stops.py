@@ -27,20 +27,6 @@ def no_daemon(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/d.sock")
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 4 MiB. Skips where this user may not mount one; fails there in CI."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(place)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"a file system cannot be mounted: {done.stderr.strip()}")
-        pytest.skip(f"a file system cannot be mounted: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
 def quiet(_line):
     """Say nothing."""
 
@@ -101,7 +87,7 @@ def test_a_kill_at_any_step_leaves_no_half_installation_and_the_next_one_succeed
                 os.kill(os.getpid(), signal.SIGKILL)
         return own(self, *arguments, **options)
 
-    for at in range(1, 40):
+    for at in range(1, 40):  # noqa: B007  `deadly` reads it
         count.clear()
         with monkeypatch.context() as patch:
             patch.setattr(path_class, moment, deadly)
@@ -121,7 +107,7 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     place.with_name("install.pyz").write_bytes(SmallBundle().members["install.pyz"])
     for signum in (signal.SIGINT, signal.SIGTERM):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        wait_until(lambda: (tmp_path / "far" / ".side.installing").exists(), "the installation to begin")
+        wait_until((tmp_path / "far" / ".side.installing").exists, "the installation to begin")
         process.send_signal(signum)
         _, said = process.communicate(timeout=60)
         assert (process.returncode, said.strip()) == (130, "stopped: nothing was installed")

@@ -1,7 +1,6 @@
 """A full disk: a named error, earlier artifacts intact, and all goes on once there is space."""
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,20 +9,6 @@ from mini import snapshot
 from edgemill.workspace import Workspace
 
 SIZE = 2 << 20  # bytes
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A folder on a file system of 2 MiB. Skips where this user may not mount one; fails there in CI."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(place)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"a file system cannot be mounted: {done.stderr.strip()}")
-        pytest.skip(f"a file system cannot be mounted: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def fill(place: Path, left: int) -> Path:
