@@ -1,6 +1,7 @@
 """The CSV's boxes arrived, the model ends in raw outputs, and detect.py draws on a picture with nothing but the package."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ assert set(metrics["models"]) == {"infer-frozen", "infer-tflite"}
 package = built / "package"
 subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=package, check=True)
 manifest = json.loads((built / "package" / "manifest.json").read_text())
-python = next((project / ".envs").glob(f"data-{manifest['image'][:16]}")) / "bin" / "python"
+python = next(Path(os.environ.get("EDGEMILL_ENVS") or project / ".envs").glob(f"data-{manifest['image'][:16]}")) / "bin" / "python"
 folder = project.parent / "shared" / "data" / "datasets" / "playing_cards" / "images" / "test"
 picture = min(path for path in folder.iterdir() if path.suffix.lower() == ".jpg")
 done = subprocess.run(
