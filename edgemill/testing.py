@@ -26,6 +26,7 @@ PARTS = {
     "pipelines": None,
     "stages/data": "data-test",
     "stages/train": "train-test",
+    "stages/train-tf2": "train-tf2-test",
 }
 NO_TESTS = 5  # pytest's exit status where it found no test
 CHECKS = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"])
