@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def create_bundle(
     if no_images and images:
         raise RequestError("images are both asked for and left out", where="--image and --no-images")
     order = Order(
-        place=Path(to).absolute(),
+        place=Path(os.path.abspath(to)),
         pipelines=pipelines or ("demo",),
         images=() if no_images else images or None,
         data=data,
@@ -55,6 +56,6 @@ def install_bundle(path: str, to: str, bases: Sequence[str], signers: str = "") 
     """Install a bundle. Raises BundleError, with nothing installed."""
     from edgemill.bundles.install import install
 
-    target = Path(to).absolute()
+    target = Path(os.path.abspath(to))
     install(Path(path).absolute(), target, signers=Path(signers) if signers else None, bases=[Path(base).absolute() for base in bases])
     print(f"next:  cd {display(target)} && ./mill doctor")
