@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.slow
-
 HYPERPARAMS = "regularizer { l2_regularizer { } } initializer { truncated_normal_initializer { } } activation: RELU_6 batch_norm { }"
 CONFIG = """
 ssd {
@@ -53,8 +51,7 @@ def test_keras_is_the_one_that_the_api_is_made_for():
     import tensorflow as tf
     import tf_keras
 
-    assert tf.keras.__version__ == tf_keras.__version__
-    assert tf.keras.__version__.startswith("2.")
+    assert tf.keras.layers.Layer is tf_keras.layers.Layer
 
 
 def test_a_detector_from_a_configuration_detects(detector):

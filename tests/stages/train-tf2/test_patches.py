@@ -108,10 +108,7 @@ class TestProtobuf:
             text_format.Parse("model { sdd { } }", pipeline_pb2.TrainEvalPipelineConfig())
 
 
-@pytest.mark.slow
 class TestTensorFlow:
-    """Each needs TensorFlow, which takes seconds to import."""
-
     def test_what_is_for_tensorflow_1_alone_does_not_keep_the_training_loop_from_being_imported(self):
         from object_detection import inputs, model_lib, model_lib_v2
 
