@@ -134,13 +134,15 @@ class DockerEngine:
         staged = StagedStop(time.monotonic() + job.timeout, self._stops)
         self._stops.supervising = True
         try:
-            container, stream = self._start(client, settings, job)
+            with _calls():
+                container, stream = self._start(client, settings, job)
             with contextlib.closing(stream):
                 for block in self._watch(container, stream, staged):
                     on_output(block)
-            code = int(container.wait(timeout=API_SECONDS)["StatusCode"])
-            container.reload()
-        except _losses() as error:
+            with _calls():
+                code = int(container.wait(timeout=API_SECONDS)["StatusCode"])
+                container.reload()
+        except _LostError as error:
             return Ending.LOST, LOST, f"the Docker daemon at {self._daemon.address}: {str(error)[:300]}"
         finally:
             self._stops.supervising = False
@@ -171,13 +173,16 @@ class DockerEngine:
             selector.register(stream, selectors.EVENT_READ)
             while True:
                 if selector.select(POLL_SECONDS):
-                    _, size = next_frame_header(stream)
-                    if size <= 0:
+                    with _calls():
+                        _, size = next_frame_header(stream)
+                        block = read_exactly(stream, size) if size > 0 else b""
+                    if not block:
                         return
-                    yield read_exactly(stream, size)
+                    yield block
                 signum = staged.due()
                 if signum is not None:
-                    self._signal(container, signum)
+                    with _calls():
+                        self._signal(container, signum)
 
     def _signal(self, container: Container, signum: signal.Signals) -> None:
         import docker.errors
@@ -217,6 +222,7 @@ class DockerEngine:
             "working_dir": str(work),
             "environment": environment,
             "mounts": mounts,
+            "userns_mode": "host" if is_remapped(self._info) else None,
             "network_mode": "bridge" if contract.network else "none",
             "read_only": True,
             "tmpfs": {"/tmp": f"rw,nosuid,nodev,size={TMP_BYTES},mode=1777"},  # noqa: S108  the container's own
@@ -287,6 +293,11 @@ def is_rootless(info: Mapping[str, Any]) -> bool:
     return bool(info.get("Rootless")) or any("rootless" in option for option in info.get("SecurityOptions") or ())
 
 
+def is_remapped(info: Mapping[str, Any]) -> bool:
+    """Whether a rootful daemon gives its containers other users than this machine's (`userns-remap`), who could not write for this one."""
+    return any("name=userns" in option for option in info.get("SecurityOptions") or ())
+
+
 def check_place(path: Path) -> None:
     """Raise EngineError where a host path cannot be shown to a container under its own name."""
     for taken in OF_THE_IMAGE:
@@ -342,6 +353,19 @@ def _verdict(state: dict[str, Any], code: int, ending: Ending) -> tuple[Ending, 
     ):
         return Ending.KILLED, code, note
     return ending, code, note
+
+
+class _LostError(Exception):
+    """The daemon is gone, or no longer answers."""
+
+
+@contextlib.contextmanager
+def _calls() -> Iterator[None]:
+    """Tell a daemon that is gone from every other trouble, such as a full disk under the log."""
+    try:
+        yield
+    except _losses() as error:
+        raise _LostError(str(error)) from error
 
 
 def _losses() -> tuple[type[Exception], ...]:

@@ -1,6 +1,7 @@
 """The Docker engine: what a stage sees and may do, how it ends, and what is left behind. All of it with a real daemon."""
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -332,6 +333,16 @@ def test_a_daemon_that_goes_away_is_told_as_what_it_is_and_its_container_ended_l
     work = only([path for path in mini.workspace.work.glob("act/*") if path.is_dir()])
     assert len(mini.containers()) == 1
     DockerEngine().sweep(work)  # as the next run does before it works there
+    assert mini.containers() == []
+
+
+def test_a_full_disk_under_the_log_is_no_lost_daemon(mini, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("edgemill.console.OutputSplitter.feed", full)
+    with pytest.raises(StageFailedError, match="could not be run or published: No space left on device"):
+        mini.build("act", "act.do=warnings")
     assert mini.containers() == []
 
 
