@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from mini import flip_byte
 from small_bundle import tree
-from wheels import make_wheel
+from wheels import make_sdist, make_setuptools, make_wheel
 
 from edgemill.bundles.index import INDEX, parse_index
 from edgemill.bundles.install import install
@@ -79,6 +79,22 @@ def test_the_project_goes_in_at_its_revision(project):
         assert found[name] == ((project.root / name).read_bytes(), mode)
     assert (project.root.parent / "far" / ".envs" / "wheels" / "one-1.0-py3-none-any.whl").is_file()
     assert not (project.root.parent / "far" / ".git").exists()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_source_of_a_package_without_a_wheel_goes_in_where_the_image_names_it(project, named):
+    house = project.root / ".envs" / "wheels"
+    sums = {"two": make_sdist(house, "two"), "setuptools": make_setuptools(house)}
+    lock = "".join(f"{name}==1.0 --hash=sha256:{digest}\n" for name, digest in sums.items())
+    (project.root / "docker" / "locks" / "host.lock").write_text(lock)
+    images = project.root / "docker" / "images.yaml"
+    images.write_text(images.read_text().replace("    imports: [json]", f"    sdists: [{'two' if named else ''}]\n    imports: [json]"))
+    git(project, "commit", "-qam", "A source")
+    if not named:
+        assert "two==1.0" in refused(project)
+        return
+    carried = far(project, made(project)) / ".envs" / "wheels"
+    assert {path.name for path in carried.iterdir()} >= {"two-1.0.tar.gz", "setuptools-1.0-py3-none-any.whl"}
 
 
 @pytest.mark.parametrize("form", ["", ".tar"])

@@ -57,7 +57,9 @@ def test_a_path_that_leads_elsewhere_is_refused(path):
     assert problem_of(path) is not None
 
 
-@pytest.mark.parametrize("path", [*FILES, "a b/ü.txt", "..a/b..", "x" * 255, "edgemill/workspace/x", "bundled/sbom/train.cdx.json"])
+@pytest.mark.parametrize(
+    "path", [*FILES, "a b/ü.txt", "..a/b..", "x" * 255, "edgemill/workspace/x", "bundled/sbom/train.cdx.json", ".envs/wheels/x-1.tar.gz"]
+)
 def test_a_path_of_the_project_or_of_a_room_is_taken(path):
     assert problem_of(path) is None
 
