@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 import shlex
 import shutil
@@ -21,6 +22,7 @@ from edgemill.hashing import sha256_file
 from edgemill.images import DOCKER, LOCKED, Image, load_locked
 
 HEADER = "# What the images are made of, by hash. `./mill images.lock` writes this file; review what it changes.\n"
+BASES = "EDGEMILL_BASES"
 REFRESH = "./mill images.lock, and review what it changes"
 INSPECT_SECONDS = 120
 _FROM = re.compile(r"(?m)^(FROM )(\S+?)(?:@(sha256:[0-9a-f]{64}))?( AS \S+)?$")
@@ -122,12 +124,21 @@ def _write(path: Path, after: str) -> str:
     )
 
 
+def mirrored(base: str) -> str | None:
+    """The base's name in the mirror that EDGEMILL_BASES names; None where it names none, or an OCI layout."""
+    bases = os.environ.get(BASES, "")
+    return f"{bases.rstrip('/')}/{base}" if bases and not bases.startswith("oci:") else None
+
+
 def registry_digest(base: str) -> str:
-    """The digest that the registry has for a base now: of its index, which covers every architecture. Raises ImageError."""
+    """The digest that the registry, or the mirror that EDGEMILL_BASES names, has for a base now. Raises ImageError.
+
+    That of an index, where there is one: it covers every architecture.
+    """
     docker = shutil.which("docker")
     if docker is None:
         raise ImageError("there is no docker command to ask a registry with", where="PATH")
-    command = [docker, "buildx", "imagetools", "inspect", base, "--format", "{{json .Manifest}}"]
+    command = [docker, "buildx", "imagetools", "inspect", mirrored(base) or base, "--format", "{{json .Manifest}}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=INSPECT_SECONDS, check=False)
     except subprocess.TimeoutExpired:

@@ -24,7 +24,7 @@ from edgemill.engines.process import StopRequests, supervise
 from edgemill.engines.seam import Ending, Say
 from edgemill.errors import EngineError, ImageError
 from edgemill.files import write_json
-from edgemill.image_pins import check_pins
+from edgemill.image_pins import BASES, check_pins, mirrored
 from edgemill.images import DOCKER, Image
 from edgemill.wheels import is_offline, source_for
 
@@ -33,7 +33,6 @@ BUILD_SECONDS = 3600.0
 SAID_LINES = 14
 LABEL = "org.edgemill."
 STAND_INS = "EDGEMILL_STAND_INS"
-BASES = "EDGEMILL_BASES"
 _STAND_INS = {
     "type": "object",
     "additionalProperties": False,
@@ -239,8 +238,8 @@ def _contexts(image: Image, wheels: Path | None) -> dict[str, str]:
         contexts[pinned] = "docker-image://" + _checked(image.base, own)
     elif bases.startswith("oci:"):
         contexts[pinned] = "docker-image://" + _under_own_name(image.base, load_base(Path(bases[4:]).absolute(), str(image.base_digest)))
-    elif bases:
-        contexts[pinned] = f"docker-image://{bases.rstrip('/')}/{image.base}@{image.base_digest}"
+    elif (mirror := mirrored(image.base)) is not None:
+        contexts[pinned] = f"docker-image://{mirror}@{image.base_digest}"
     return contexts
 
 

@@ -1,18 +1,23 @@
 """Container images: built from what is pinned and nothing else, recorded by ID, the same twice. All of it with a real daemon."""
 
 import json
+import os
 import re
 import shutil
+import socket
+import subprocess
 import tarfile
 
 import pytest
 from docker_mini import BASE, DIGEST, docker
+from mini import wait_until
 from wheels import make_wheel
 
 from edgemill import wheels as wheelhouse
 from edgemill.engines import container_images, image_compare
 from edgemill.engines.docker_engine import DockerEngine
 from edgemill.errors import ImageError
+from edgemill.image_pins import refresh, registry_digest
 
 WITH_WHEELS = f"""\
 FROM scratch AS wheels
@@ -296,3 +301,58 @@ def test_gc_removes_images_that_are_no_longer_declared_so(mini):
     assert docker("image", "inspect", old.id, check=False).returncode != 0
     assert docker("image", "inspect", new.id, check=False).returncode == 0
     assert container_images.recorded(mini.image()) == new
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory):
+    """A registry on loopback that has the base: its address, and the base's digest there."""
+    program = os.environ.get("EDGEMILL_TEST_REGISTRY") or shutil.which("docker-registry")
+    if program is None:
+        missing = "there is no docker-registry (Debian's package of that name; EDGEMILL_TEST_REGISTRY names another one)"
+        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+    folder = tmp_path_factory.mktemp("registry")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    settings = {"version": 0.1, "storage": {"filesystem": {"rootdirectory": str(folder / "data")}}, "http": {"addr": address}}
+    (folder / "config.yml").write_text(json.dumps(settings))
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([program, "serve", str(folder / "config.yml")], stdout=log, stderr=log)
+    try:
+        name = f"{address}/{BASE}"
+        docker("tag", BASE, name)
+        wait_until(lambda: docker("push", "-q", name, check=False).returncode == 0, "the registry", 60)
+        digests = docker("image", "inspect", "-f", "{{json .RepoDigests}}", name).stdout
+        docker("rmi", name)
+        yield address, re.search(rf"{re.escape(address)}/[^@]+@(sha256:[0-9a-f]{{64}})", digests)[1]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_a_mirror_tells_digests_and_gives_bases_under_them(mini, monkeypatch, registry):
+    address, digest = registry
+    monkeypatch.setenv("EDGEMILL_BASES", address)
+    (mini.root / "docker" / "stand-ins.yaml").write_text('{"schema": 1, "stand_ins": {}}')
+    changes = refresh([mini.image()], registry_digest, folder=mini.root / "docker")
+    assert f"+  {BASE}: {digest}" in changes
+    assert f"+FROM {BASE}@{digest}" in changes
+    built = build(mini)
+    assert built.stand_in is None
+    assert run_in(built.id, "python", "-c", "print(1)") == "1"
+
+
+def test_a_mirror_that_has_not_the_pinned_digest_gives_nothing(mini, monkeypatch, registry):
+    monkeypatch.setenv("EDGEMILL_BASES", registry[0])
+    (mini.root / "docker" / "stand-ins.yaml").write_text('{"schema": 1, "stand_ins": {}}')
+    with pytest.raises(ImageError, match="could not be built") as raised:
+        build(mini)
+    assert "under the same digest" in raised.value.remedy
+
+
+def test_a_registry_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setenv("EDGEMILL_BASES", "127.0.0.1:9/nothing")
+    with pytest.raises(ImageError, match="does not tell the base's digest") as raised:
+        registry_digest(BASE)
+    assert f"127.0.0.1:9/nothing/{BASE}" in raised.value.where
+    assert "--offline" in raised.value.remedy
