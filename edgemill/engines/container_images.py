@@ -192,9 +192,10 @@ def build(image: Image, say: Say, stops: StopRequests, *, cache: bool = True, ta
             command += ["--build-arg", f"{name}={value}"]
         for name, place in _contexts(image, wheels).items():
             command += ["--build-context", f"{name}={place}"]
-        command += ["--network", "none"] if wheels else []
+        quiet = wheels is not None and (is_offline() or all(deb_folder(deb) for deb in image.debs))
+        command += ["--network", "none"] if quiet else []
         command += [] if cache else ["--no-cache"]
-        say(f"building the image {image.name} ({'from the wheelhouse, with no network' if wheels else 'with the package index'}; once)")
+        say(f"building the image {image.name} ({'from what is here, with no network' if quiet else 'with the network'}; once)")
         _run([*command, str(image.dockerfile.parent.parent)], image, stops)
         # Where Docker keeps images in containerd's store, an image's ID is its manifest's digest, not what BuildKit writes.
         return image_id(id_file.read_text(encoding="utf-8").strip()) or image_id(tag or tag_of(image)) or ""
