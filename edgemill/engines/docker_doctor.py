@@ -15,7 +15,7 @@ from edgemill.errors import EdgeMillError
 from edgemill.images import Image
 from edgemill.wheels import is_offline, lacking
 
-LEAST_FREE_BYTES = 8 << 30  # all images, BuildKit's cache of them, and the demo's artifacts take about 6 GiB
+LEAST_FREE_BYTES = 8 << 30  # all images together take 4.6 GB, and building one needs room beside them
 
 Said = tuple[bool, str, bool]  # good, text, whether it is fatal where it is not good
 
