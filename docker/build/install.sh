@@ -3,6 +3,7 @@
 # install.sh NAME [SERIES [SDIST …]]. Wheels come from /wheels where it holds any, and else from the package index.
 # The packages SDIST are published without a wheel: they are built here, by the setuptools of the same list and by nothing else.
 set -eu
+: "${SOURCE_DATE_EPOCH:=1700000000}" # a build by hand may not name it
 name=$1 series=${2:-}
 shift $(($# > 2 ? 2 : $#))
 lock=/docker/locks/$name.lock

@@ -1,6 +1,7 @@
 #!/bin/sh
 # In a build stage: /edgetpu from the package DEB (NAME_VERSION_ARCH.deb) of sha256 DEB_SHA256, which is in /deb or comes from APT_REPOSITORY.
 set -eu
+: "${SOURCE_DATE_EPOCH:=1700000000}" # a build by hand may not name it
 fail() { printf 'error: %s\n' "$1" >&2; exit 1; }
 [ -n "${DEB_SHA256:-}" ] || fail "the sha256 of ${DEB:-the package} is not pinned: ./mill images.lock --deb FILE records it"
 file=/deb/$DEB

@@ -91,6 +91,14 @@ def test_wheels_come_from_the_wheelhouse_with_no_network(equipped):
     )
 
 
+def test_a_dockerfile_builds_by_hand_with_nothing_but_what_it_says(equipped, tmp_path):
+    """Plain BuildKit: no build argument; the base is the stand-in, because no registry has the one that the Dockerfile names."""
+    command = ["buildx", "build", "--builder", "default", "--provenance", "false", "--load", "--iidfile", str(tmp_path / "id")]
+    command += ["--build-context", f"wheels={tmp_path / 'house'}", "--build-context", f"{BASE}@{DIGEST}=docker-image://{BASE}"]
+    docker(*command, "--file", str(equipped.root / "docker" / "host.Dockerfile"), str(equipped.root))
+    assert run_in((tmp_path / "id").read_text(), "python", "-c", "import alpha; print(alpha.WORD)") == "as published"
+
+
 def test_the_same_image_twice_from_nothing(equipped):
     built = build(equipped)
     assert image_compare.verify(DockerEngine(), equipped.image(), print) == built.id
