@@ -269,8 +269,8 @@ class DockerEngine:
                     remedy="start it, or choose the local engine: --engine local",
                 )
             os.environ.setdefault("DOCKER_HOST", self._daemon.address)  # so that the docker command speaks with the same one
-            self._opened = docker.DockerClient(base_url=self._daemon.address, timeout=API_SECONDS)
         try:
+            self._opened = self._opened or docker.DockerClient(base_url=self._daemon.address, timeout=API_SECONDS)
             self._info = self._info or self._opened.info()
             self._opened.ping()
         except _losses() as error:
@@ -374,7 +374,7 @@ def _losses() -> tuple[type[Exception], ...]:
     import docker.utils.socket
     import requests
 
-    return (docker.errors.APIError, docker.utils.socket.SocketError, requests.exceptions.RequestException, OSError)
+    return (docker.errors.DockerException, docker.utils.socket.SocketError, requests.exceptions.RequestException, OSError)
 
 
 def _remove(container: Container) -> None:
