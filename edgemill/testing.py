@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -54,6 +55,8 @@ class Tally:
 def run_tests(*, fast: bool = False, only: str = "", arguments: str = "") -> int:
     """Run every check and test; prints their count last. Returns the exit status: 0 for success."""
     tally = Tally()
+    # What a shell starts in the background ignores Ctrl-C, and so would its children: those of the tests must not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not only:
         for check in CHECKS:
             print(f"== {' '.join(check)}", flush=True)
