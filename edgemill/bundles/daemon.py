@@ -5,6 +5,7 @@ The Docker SDK is not there yet where a bundle is installed: it is among the whe
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -61,9 +62,15 @@ class Daemon:
     def load(self, archive: Iterable[bytes]) -> None:
         """Load images from the blocks of a tar archive. Raises BundleError with what the daemon says."""
         connection = _Connection(self._place, LONG)
-        headers = {"Content-Type": "application/x-tar", "Transfer-Encoding": "chunked"}
         try:
-            connection.request("POST", "/images/load?quiet=1", body=archive, headers=headers, encode_chunked=True)
+            connection.putrequest("POST", "/images/load?quiet=1")
+            for name, value in (("Content-Type", "application/x-tar"), ("Transfer-Encoding", "chunked")):
+                connection.putheader(name, value)
+            connection.endheaders()
+            with contextlib.suppress(BrokenPipeError):  # a daemon that has had enough answers why, and hears no more
+                for block in archive:
+                    connection.send(b"%X\r\n%b\r\n" % (len(block), block) if block else b"")
+                connection.send(b"0\r\n\r\n")
             response = connection.getresponse()
             lines = response.read().decode(errors="replace").splitlines()
         except (OSError, http.client.HTTPException) as error:

@@ -97,6 +97,16 @@ def test_processes_without_end_are_limited(mini):
     assert mini.containers() == []
 
 
+def test_gpus_are_asked_for(mini):
+    """Where the daemon has none, it says so; the stage does not run without them."""
+    if "nvidia" in docker("info", "-f", "{{json .Runtimes}}").stdout:
+        pytest.skip("this daemon has graphics processors")
+    with pytest.raises(EngineError, match="refused to start a container") as raised:
+        limit(mini, gpus=2).build("act")
+    assert "gpu" in raised.value.found
+    assert "--gpus=2" in raised.value.where
+
+
 def test_out_of_memory_is_told_as_what_it_is(mini):
     with pytest.raises(StageFailedError, match=r"needed more memory than its limit of 0\.0625 GiB and was killed") as raised:
         limit(mini, memory="64MiB").build("act", "act.do=eat_memory")
