@@ -10,7 +10,8 @@ if [ ! -f "$file" ]; then
     package=${DEB%%_*} rest=${DEB#*_}
     # What is installed is what its sha256 says; the repository's signature adds nothing to that.
     echo "deb [trusted=yes] $APT_REPOSITORY" >/etc/apt/sources.list.d/vendor.list
-    cd /tmp && apt-get update -qq && apt-get download -qq "$package=${rest%%_*}" || fail "$APT_REPOSITORY has no $package ${rest%%_*}"
+    set -- -qq -o Dir::Etc::sourcelist=/etc/apt/sources.list.d/vendor.list -o Dir::Etc::sourceparts=- # and no other repository
+    cd /tmp && apt-get "$@" update && apt-get "$@" download "$package=${rest%%_*}" || fail "$APT_REPOSITORY has no $package ${rest%%_*}"
     set -- /tmp/"$package"_*.deb
     file=$1
 fi

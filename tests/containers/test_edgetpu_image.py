@@ -1,9 +1,12 @@
 """The image of a vendor's Debian package, built by the project's own Dockerfile; the package here is one of ours."""
 
+import functools
 import hashlib
+import http.server
 import json
 import shutil
 import subprocess
+import threading
 
 import pytest
 import yaml
@@ -111,6 +114,37 @@ def test_a_repository_that_has_not_the_package_is_named(project, package):
         with pytest.raises(ImageError, match="could not be built") as raised:
             engine.prepare(image(project), print)
     assert "http://127.0.0.1:9/debian stable main has no edgetpu-compiler 16.0" in raised.value.found
+
+
+@pytest.fixture
+def repository(package, tmp_path):
+    """The package in an apt repository on loopback; its line for sources.list."""
+    folder, sums = tmp_path / "repository", hashlib.sha256(package.read_bytes()).hexdigest()
+    listed = folder / "dists" / "stable" / "main" / "binary-amd64" / "Packages"
+    listed.parent.mkdir(parents=True)
+    shutil.copy(package, folder / DEB)
+    control = subprocess.run(["dpkg-deb", "-f", str(package)], check=True, capture_output=True, text=True).stdout
+    listed.write_text(f"{control}Filename: {DEB}\nSize: {package.stat().st_size}\nSHA256: {sums}\n")
+    digest = hashlib.sha256(listed.read_bytes()).hexdigest()
+    (folder / "dists" / "stable" / "Release").write_text(
+        f"Suite: stable\nComponents: main\nArchitectures: amd64\nSHA256:\n {digest} {listed.stat().st_size} main/binary-amd64/Packages\n"
+    )
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]} stable main"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(("right", "said"), [(True, "asked hello"), (False, "has another sha256 than the pinned one")])
+def test_a_package_from_a_repository_is_checked_and_unpacked(package, repository, right, said):
+    """What the Dockerfile runs, in a container that sees this machine's loopback; a build's own network does not."""
+    sums = hashlib.sha256(package.read_bytes()).hexdigest() if right else "5" * 64
+    command = ["run", "--rm", "--network", "host", "-v", f"{PROJECT / 'docker' / 'build'}:/build:ro"]
+    command += ["-e", f"DEB={DEB}", "-e", f"DEB_SHA256={sums}", "-e", f"APT_REPOSITORY={repository}", BASE]
+    done = docker(*command, "sh", "-c", "mkdir /deb && sh /build/unpack-deb.sh && /edgetpu/usr/bin/edgetpu_compiler hello", check=False)
+    assert said in done.stdout + done.stderr
+    assert (done.returncode == 0) == right
 
 
 def test_its_identity_counts_the_hash(project, package):

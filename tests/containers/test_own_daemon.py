@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 from docker_mini import docker
@@ -30,8 +31,10 @@ class OwnDaemon:
         self.process = None
 
     def start(self):
-        command = ["dockerd", "--data-root", str(self.data), "--exec-root", str(self.folder / "exec"), "--host", self.address]
-        command += ["--pidfile", str(self.folder / "pid"), "--bridge", "none", "--iptables=false", "--ip6tables=false"]
+        # In a network of its own: a daemon without a bridge removes that of the one beside it.
+        command = ["unshare", "--net", "dockerd", "--host", self.address, "--pidfile", str(self.folder / "pid")]
+        command += ["--data-root", str(self.data), "--exec-root", str(self.folder / "exec")]
+        command += ["--bridge", "none", "--iptables=false", "--ip6tables=false"]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         wait_until(lambda: docker("--host", self.address, "version", check=False).returncode == 0, "the daemon")
@@ -46,9 +49,12 @@ class OwnDaemon:
         if self.process.poll() is None:
             self.process.terminate()
             self.process.wait(60)
-        for name in ("containerd/containerd.pid",):
-            with contextlib.suppress(OSError, ValueError):
-                os.kill(int((self.folder / "exec" / name).read_text()), signal.SIGTERM)
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int((self.folder / "exec" / "containerd" / "containerd.pid").read_text()), signal.SIGTERM)
+        for line in reversed(Path("/proc/mounts").read_text().splitlines()):  # a killed one leaves its containers' file systems
+            place = line.split()[1]
+            if f"{place}/".startswith((f"{self.folder}/", f"{self.data}/")):
+                subprocess.run(["umount", "-l", place], check=False, capture_output=True)
 
 
 @pytest.fixture
