@@ -246,8 +246,8 @@ def read_picture(path):
     return pixels
 
 
-def tell(path, pixels, found, target, as_json):
-    """Print what was found in one picture."""
+def tell(path, pixels, found, target, as_json, best):
+    """Print what was found in one picture; where nothing was, the best of the guesses below the threshold, if there is one."""
     height, width = pixels.shape[:2]
     if as_json:
         print(
@@ -267,7 +267,8 @@ def tell(path, pixels, found, target, as_json):
     for each in found:
         print("%s: %s %.2f xmin=%.0f ymin=%.0f xmax=%.0f ymax=%.0f" % (path, each.label, each.score, *each.box))
     if not found:
-        print("%s: nothing found" % path)
+        guess = "" if best is None else " (a lower --threshold would show: %s %.2f)" % (best.label, best.score)
+        print("%s: nothing found%s" % (path, guess))
 
 
 def parse(arguments):
@@ -296,13 +297,14 @@ def detect_all(options):
             print("detect.py: error: %s" % error, file=sys.stderr)
             status = error.exit_status
             continue
-        found = in_pixels(detector(pixels), labels, pixels.shape[1], pixels.shape[0], options.threshold)
+        guesses = in_pixels(detector(pixels), labels, pixels.shape[1], pixels.shape[0], 0.0)
+        found = [each for each in guesses if each.score >= options.threshold]
         try:
             os.makedirs(options.output, exist_ok=True)
             draw(pixels, found).save(target, "JPEG", quality=90)
         except OSError as error:
             raise StageError("the picture cannot be written", target, found=error, remedy="give another folder with --output") from None
-        tell(path, pixels, found, target, options.json)
+        tell(path, pixels, found, target, options.json, max(guesses, key=lambda each: each.score, default=None))
     return status
 
 

@@ -149,7 +149,7 @@ def test_the_model_is_fed_what_evaluation_fed_it(detect, tmp_path, kind):
 def test_the_threshold_is_inclusive_and_nothing_found_is_said(detect, photo):
     path = photo()
     assert len(detect(path, "--threshold", "0.4")[1].splitlines()) == 3
-    assert detect(path, "--threshold", "0.95")[1] == "%s: nothing found\n" % path
+    assert detect(path, "--threshold", "0.95")[1] == "%s: nothing found (a lower --threshold would show: square 0.90)\n" % path
 
 
 def test_json_tells_the_same(detect, photo):
