@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import subprocess
 import tempfile
 from pathlib import Path
 
 from edgemill import PROJECT
-from edgemill.engines.environments import uv_program
+from edgemill.engines.environments import uv_environment, uv_program
 from edgemill.errors import ImageError
 from edgemill.files import write_bytes
 from edgemill.images import Image
@@ -78,7 +77,7 @@ def _resolve(requirements: Path, lock: Path, options: list[str]) -> None:
     """Resolve into `lock`: no address of an index and no comment that names a file, for it says what, not from where."""
     plain = ["--quiet", "--generate-hashes", "--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links"]
     command = [uv_program(), "pip", "compile", *plain, *options, "--output-file", str(lock), str(requirements)]
-    env = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+    env = uv_environment()
     try:
         done = subprocess.run(
             command, cwd=requirements.parent, env=env, capture_output=True, text=True, timeout=RESOLVE_SECONDS, check=False

@@ -27,6 +27,7 @@ from edgemill.wheels import source_for
 
 MARKER = "edgemill.json"
 INSTALL_SECONDS = 3600.0
+SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 # A user's settings that would let uv install elsewhere, or something else than the lock says.
 UV_ELSEWHERE = frozenset(
     "UV_" + name
@@ -174,6 +175,12 @@ def uv_program() -> str:
     return found
 
 
+def uv_environment() -> dict[str, str]:
+    """The user's environment for uv, so that it downloads no Python, and trusts whom this machine trusts, as pip does."""
+    trust = {"UV_SYSTEM_CERTS": "1"} if any(map(os.path.exists, SYSTEM_CERTIFICATES)) else {}
+    return {**trust, **os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+
+
 def _patience(image: Image, say: Say, stops: StopRequests) -> Say:
     told: list[str] = []
 
@@ -188,8 +195,8 @@ def _patience(image: Image, say: Say, stops: StopRequests) -> Say:
 
 def _install(image: Image, python: Path, fresh: Path, stops: StopRequests) -> None:
     uv = uv_program()
-    env = {name: value for name, value in os.environ.items() if name not in UV_ELSEWHERE}
-    env |= {"UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": str(fresh), "PYTHONHASHSEED": "0"}
+    env = {name: value for name, value in uv_environment().items() if name not in UV_ELSEWHERE}
+    env |= {"VIRTUAL_ENV": str(fresh), "PYTHONHASHSEED": "0"}
     wheels = source_for(image.lock)
     source = ["--offline", "--no-index", "--find-links", str(wheels)] if wheels else []
     _run([uv, "venv", "--quiet", "--relocatable", "--no-project", "--python", str(python), str(fresh)], image, env, stops)
