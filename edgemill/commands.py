@@ -282,8 +282,7 @@ def build_images(image: str | None) -> None:
         if image is None and (reason := engine.lacks(declared, list(declared.tools))):
             print(f"{declared.name}: not built: {reason}")
             continue
-        engine.prepare(declared, print)
-        print(f"{declared.name}: {engine.describe(declared)}")
+        print(f"{declared.name}: {engine.describe(engine.built(declared, print))}")
 
 
 def verify_images(image: str | None) -> None:

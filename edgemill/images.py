@@ -127,6 +127,12 @@ class Image:
         return self.lock.with_suffix(".in")
 
     @property
+    def variables(self) -> dict[str, str]:
+        """What every engine sets for the image's Python, so that it computes the same in each."""
+        fixed = {"LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONNOUSERSITE": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        return {**fixed, **self.env}
+
+    @property
     def build_files(self) -> list[Path]:
         """What builds the container image: its Dockerfile, and the scripts that all of them use; nothing for an image without one."""
         return [self.dockerfile, *sorted((self.dockerfile.parent / "build").glob("*"))] if self.dockerfile.is_file() else []

@@ -8,30 +8,16 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import socket
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from edgemill.bundles.names import shown
-from edgemill.engines.daemon import find_daemon
+from edgemill.engines.daemon import UnixConnection, find_daemon
 from edgemill.errors import BundleError
 
 QUICK = 30.0  # seconds that a daemon may take for an answer that costs it nothing
 LONG = 3600.0  # for loading or saving images
-
-
-class _Connection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, place: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._place = place
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._place)
 
 
 class Daemon:
@@ -61,7 +47,7 @@ class Daemon:
 
     def load(self, archive: Iterable[bytes]) -> None:
         """Load images from the blocks of a tar archive. Raises BundleError with what the daemon says."""
-        connection = _Connection(self._place, LONG)
+        connection = UnixConnection(self.address, LONG)
         try:
             connection.putrequest("POST", "/images/load?quiet=1")
             for name, value in (("Content-Type", "application/x-tar"), ("Transfer-Encoding", "chunked")):
@@ -89,7 +75,7 @@ class Daemon:
 
     def save(self, names: Sequence[str]) -> http.client.HTTPResponse:
         """One archive of several images, as a stream to read and close. Raises BundleError."""
-        connection = _Connection(self._place, LONG)
+        connection = UnixConnection(self.address, LONG)
         try:
             connection.request("GET", f"/images/get?{urlencode([('names', name) for name in names])}")
             response = connection.getresponse()
@@ -124,7 +110,7 @@ class Daemon:
             raise BundleError("the Docker daemon no longer answers", where=self._place, found=str(error) or type(error).__name__) from None
 
     def _ask(self, method: str, path: str) -> tuple[int, dict[str, Any]]:
-        connection = _Connection(self._place, QUICK)
+        connection = UnixConnection(self.address, QUICK)
         try:
             connection.request(method, path)
             response = connection.getresponse()

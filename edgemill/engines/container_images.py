@@ -169,8 +169,6 @@ def build(image: Image, say: Say, stops: StopRequests, *, cache: bool = True, ta
     """
     check_pins(image)
     wheels = source_for(image.lock)
-    if wheels is None and is_offline():
-        raise ImageError("the image cannot be built without a network", where=image.name)
     with tempfile.TemporaryDirectory(prefix="edgemill-build-") as room:
         id_file = Path(room) / "id"
         command = [
@@ -198,7 +196,12 @@ def build(image: Image, say: Say, stops: StopRequests, *, cache: bool = True, ta
         say(f"building the image {image.name} ({'from what is here, with no network' if quiet else 'with the network'}; once)")
         _run([*command, str(image.dockerfile.parent.parent)], image, stops)
         # Where Docker keeps images in containerd's store, an image's ID is its manifest's digest, not what BuildKit writes.
-        return image_id(id_file.read_text(encoding="utf-8").strip()) or image_id(tag or tag_of(image)) or ""
+        found = image_id(id_file.read_text(encoding="utf-8").strip()) or image_id(tag or tag_of(image))
+        if found is None:
+            raise ImageError(
+                "the daemon does not have the image that was just built", where=image.name, remedy="run the same command again"
+            )
+        return found
 
 
 def _arguments(image: Image) -> dict[str, str]:

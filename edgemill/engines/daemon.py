@@ -14,15 +14,17 @@ from typing import Any
 PING_SECONDS = 2.0
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=PING_SECONDS)
-        self._path = path
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over the socket of a `unix://` address."""
+
+    def __init__(self, address: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = address.removeprefix("unix://")
 
     def connect(self) -> None:
         """Connect to the socket file instead of a host."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(PING_SECONDS)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
 
 
@@ -36,7 +38,7 @@ class Daemon:
 
     def get(self, path: str) -> dict[str, Any]:
         """What the daemon answers to a GET, such as `/info`. Raises OSError or ValueError."""
-        connection = _UnixConnection(self.address.removeprefix("unix://"))
+        connection = UnixConnection(self.address, PING_SECONDS)
         try:
             connection.request("GET", path)
             answer: dict[str, Any] = json.loads(connection.getresponse().read())
@@ -90,7 +92,7 @@ def _ask(address: str, found: str) -> Daemon:
     if not address.startswith("unix://"):
         return Daemon(address, found, "it is not on this machine, so it cannot see this machine's files")
     try:
-        connection = _UnixConnection(address.removeprefix("unix://"))
+        connection = UnixConnection(address, PING_SECONDS)
         connection.request("GET", "/_ping")
         status = connection.getresponse().status
         connection.close()

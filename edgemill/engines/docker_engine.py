@@ -57,14 +57,18 @@ class DockerEngine:
 
     def prepare(self, image: Image, say: Say) -> None:
         """Build the image if it is not there, and check that it is the recorded one."""
+        self.built(image, say)
+
+    def built(self, image: Image, say: Say) -> container_images.Built:
+        """The image as `prepare` leaves it. Raises EngineError, ImageError."""
         client = self._client()
         self._sweep_dead(client)
-        built = container_images.recorded(image)
-        if built is not None and self._holds(client, image, built):
-            return
-        built = container_images.record(image, container_images.build(image, say, self._stops))
-        if not self._holds(client, image, built):
-            raise ImageError("the daemon does not have the image that was just built", where=built.id, remedy="run the same command again")
+        found = container_images.recorded(image)
+        if found is not None and self._holds(client, image, found):
+            return found
+        fresh = container_images.record(image, container_images.build(image, say, self._stops))
+        self._holds(client, image, fresh)  # a Dockerfile can forget the labels that an image is known by
+        return fresh
 
     def _holds(self, client: DockerClient, image: Image, built: container_images.Built) -> bool:
         """Whether the daemon has the recorded image. Raises ImageError where its name is another one's, or its labels are not its own."""
@@ -108,7 +112,7 @@ class DockerEngine:
             try:
                 ending, code, note = self._supervise(client, settings, job, on_output)
             finally:
-                with contextlib.suppress(*_losses()):
+                with contextlib.suppress(*losses()):
                     self._remove(client, job.work)
         return Outcome(code, ending, command, time.monotonic() - begin, note, realised)
 
@@ -116,11 +120,8 @@ class DockerEngine:
         """The client of the daemon. Raises EngineError where none answers."""
         return self._client()
 
-    def describe(self, image: Image) -> str:
-        """A built image in a line: its ID, its size, and what its base is. Raises EngineError, ImageError."""
-        built = container_images.recorded(image)
-        if built is None:
-            raise ImageError(f"the image {image.name!r} is not built", remedy=f"./mill images.build --image {image.name}")
+    def describe(self, built: container_images.Built) -> str:
+        """A built image in a line: its ID, its size, and what its base is. Raises EngineError."""
         size = self._client().images.get(built.id).attrs["Size"]
         return f"{built.id[:19]}, {size / 1e6:.0f} MB" + (f", on the stand-in {built.stand_in[:19]}" if built.stand_in else "")
 
@@ -205,22 +206,13 @@ class DockerEngine:
         init, program = has_init(self._info), job.program.relative_to(job.source)
         cpus = min(contract.cpus, os.cpu_count() or 1)
         user = self._user()
-        environment = {
-            "HOME": "/tmp",  # noqa: S108  the container's own
-            "LANG": "C.UTF-8",
-            "PYTHONHASHSEED": "0",
-            "PYTHONNOUSERSITE": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": str(work / "source"),
-            **job.image.env,
-        }
         return {
             "image": built.id,
             "command": [*([] if init else _first()), "python", str(work / "source" / program), str(work / job.task.name)],
             "entrypoint": [],
             "user": f"{user[0]}:{user[1]}",
             "working_dir": str(work),
-            "environment": environment,
+            "environment": {"HOME": "/tmp", "PYTHONPATH": str(work / "source"), **job.image.variables},  # noqa: S108  the container's own
             "mounts": mounts,
             "userns_mode": "host" if is_remapped(self._info) else None,
             "network_mode": "bridge" if contract.network else "none",
@@ -273,7 +265,7 @@ class DockerEngine:
             self._opened = self._opened or docker.DockerClient(base_url=self._daemon.address, timeout=API_SECONDS)
             self._info = self._info or self._opened.info()
             self._opened.ping()
-        except _losses() as error:
+        except losses() as error:
             raise EngineError(
                 "the Docker daemon does not answer",
                 where=self._daemon.address,
@@ -364,11 +356,11 @@ def _calls() -> Iterator[None]:
     """Tell a daemon that is gone from every other trouble, such as a full disk under the log."""
     try:
         yield
-    except _losses() as error:
+    except losses() as error:
         raise _LostError(str(error)) from error
 
 
-def _losses() -> tuple[type[Exception], ...]:
+def losses() -> tuple[type[Exception], ...]:
     """What the SDK raises where the daemon refuses or is gone."""
     import docker.errors
     import docker.utils.socket

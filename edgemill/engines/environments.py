@@ -223,11 +223,7 @@ def stage_environment(folder: Path, image: Image) -> dict[str, str]:
     return {
         "PATH": os.pathsep.join([str(folder / "bin"), "/usr/local/bin", "/usr/bin", "/bin"]),
         "HOME": "/nonexistent",
-        "LANG": "C.UTF-8",
-        "PYTHONHASHSEED": "0",
-        "PYTHONNOUSERSITE": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        **image.env,
+        **image.variables,
     }
 
 

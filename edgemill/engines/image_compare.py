@@ -32,10 +32,7 @@ def verify(engine: DockerEngine, image: Image, say: Say) -> str:
         ImageError: the image is not built, cannot be built, or is not the same: its first path that differs is named.
     """
     client = engine.connect()
-    engine.prepare(image, say)
-    built = container_images.recorded(image)
-    if built is None:
-        raise ImageError(f"the image {image.name!r} is not built", where=str(container_images.record_path(image)))
+    built = engine.built(image, say)
     tag = f"edgemill-verify/{image.name}:{image.identity[:16]}"
     again = container_images.build(image, say, StopRequests(), cache=False, tag=tag)
     try:

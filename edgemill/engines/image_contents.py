@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgemill.engines import ownership
 from edgemill.engines.container_images import LABEL, Built
+from edgemill.engines.docker_engine import losses
 from edgemill.errors import ImageError
 from edgemill.sbom import QUESTION, Contents, answer
 
@@ -19,10 +20,6 @@ SECONDS = 60
 
 def contents(client: DockerClient, built: Built) -> Contents:
     """Start the image, by its ID, with nothing but the question. Raises ImageError where it does not answer."""
-    import docker.errors
-    import requests
-
-    losses = (docker.errors.DockerException, requests.exceptions.RequestException)
     try:
         container = client.containers.create(
             built.id,
@@ -41,9 +38,9 @@ def contents(client: DockerClient, built: Built) -> Contents:
             said = container.logs(stdout=True, stderr=False).decode(errors="replace")
             problem = container.logs(stdout=False, stderr=True).decode(errors="replace") if code else ""
         finally:
-            with contextlib.suppress(*losses):
+            with contextlib.suppress(*losses()):
                 container.remove(force=True)
-    except losses as error:
+    except losses() as error:
         raise _silent(built, str(error)) from None
     if code:
         raise _silent(built, f"exit status {code}: {problem.strip()}")
