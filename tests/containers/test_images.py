@@ -233,6 +233,12 @@ def test_another_image_under_the_same_name_is_refused(mini):
         docker("tag", built.id, tag)
 
 
+def test_a_dockerfile_that_forgets_the_label_is_refused(mini):
+    edit(mini.root / "docker" / "host.Dockerfile", "LABEL org.edgemill.image=host org.edgemill.identity=$IDENTITY\n", "")
+    with pytest.raises(ImageError, match="has another identity"):
+        build(mini)
+
+
 def test_a_record_of_another_image_is_refused(mini):
     build(mini)
     record = container_images.record_path(mini.image())
