@@ -220,7 +220,7 @@ def demo(request: Request, *, dry_run: bool = False, verify: bool = False) -> No
             print(f"{label + ':':<9}{display(place / kinds[kind] / file)}")
     if "package" in kinds:
         python = _interpreter_of(statuses[kinds["package"]])
-        print(f"try it:  {python} {display(place / kinds['package'] / 'detect.py')} IMAGE")
+        print(f"try it:  {python} {display(place / kinds['package'] / 'detect.py')} IMAGE --threshold 0.3")
 
 
 def _interpreter_of(status: StepStatus) -> str:
