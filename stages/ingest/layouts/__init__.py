@@ -1,0 +1,7 @@
+"""The annotation layouts that `ingest` reads, each in a module of its own. Adding one: a module with a `Layout`, and a line here."""
+
+from layouts.voc import Voc
+
+# In the order of asking: a layout that is told by a file of its own comes before one that is told by extensions alone.
+LAYOUTS = (Voc(),)
+BY_NAME = {layout.name: layout for layout in LAYOUTS}
