@@ -1,107 +1,217 @@
-"""From annotations to the canonical dataset: images checked, boxes judged, classes and splits settled."""
+"""From annotations and checked images to the dataset's images and objects: frames, boxes and labels are settled here."""
 
 import difflib
-from collections import Counter
+from typing import NamedTuple
 
-from annotation import FLAGS
-from box_check import check_box
-from image_files import SUFFIX, check_image
-from val_choice import choose_val
+import box_check
+import numpy as np
 
-from _detection.workers import ordered_map
+_AUTO, _STORED = "auto", "stored"
 
 
 class Draft:
-    """An image on its way into the dataset: `Annotation`, `Checked`, and its objects as dataset.json holds them."""
+    """An image on its way into the dataset.
 
-    def __init__(self, annotation, checked, name, objects):
+    row: of the table; name: relative to the dataset's folder; checked: `Checked` (upright facts); split: a name, which may change;
+    stored: whether its boxes were drawn on the stored pixels, and not on the upright picture.
+    """
+
+    def __init__(self, row, name, annotation, checked, split, stored):
+        self.row = row
+        self.name = name
         self.annotation = annotation
         self.checked = checked
-        self.name = name
-        self.split = annotation.split
-        self.objects = objects
+        self.split = split
+        self.stored = stored
 
 
-def check_images(annotations, folder, processes, progress):
-    """`Checked` of each image path. folder: where copies go, named by content."""
-    paths = sorted({annotation.image for annotation in annotations})
-    checked = {}
-    for path, result in zip(paths, ordered_map(check_image, [(str(path), str(folder)) for path in paths], processes)):
-        checked[path] = result
-        progress(len(checked), len(paths), "image")
-    return checked
+class Objects(NamedTuple):
+    """The objects of the drafts, in columns, sorted by draft and then as they were read.
+
+    draft: int64 [n], place in the list of drafts; label: int32 [n], place in the table's names; box: float64 [n, 4], [xmin, ymin, xmax, ymax] in pixels
+    of the upright picture; flags: uint8 [n]; row: int64 [n], of the table.
+    """
+
+    draft: np.ndarray
+    label: np.ndarray
+    box: np.ndarray
+    flags: np.ndarray
+    row: np.ndarray
+
+    def where(self, chosen):
+        """Those that the bool array `chosen` or the array of places names."""
+        return Objects(*(column[chosen] for column in self))
 
 
-def make_drafts(annotations, checked, relative, audit):
-    """A `Draft` for each usable annotation, in order of the images' names. relative: path to name."""
-    drafts, taken = [], {}
-    for annotation in sorted(annotations, key=lambda item: (relative(item.image), item.split, item.file, item.line or 0)):
-        image, name = checked[annotation.image], relative(annotation.image)
-        if image.code is not None:
-            audit.bad(image.code, name, "%s (named by %s)" % (image.message, annotation.file))
+def make_drafts(table, sources, paths, checked, exif, relative, audit):
+    """A `Draft` for each usable image, in order of the images' names. exif: the stage's parameter; relative: path to name."""
+    named = [(relative(path), row) for row, path in enumerate(paths) if path is not None]
+    splits = [source.split for source in sources]
+    named.sort(key=lambda item: (item[0], splits[table.source[item[1]]], table.images[item[1]].file, table.images[item[1]].line))
+    drafts, taken, told = [], {}, set()
+    for name, row in named:
+        image, facts = table.images[row], checked[paths[row]]
+        if facts.code is not None:
+            audit.bad(facts.code, name, "%s (named by %s)" % (facts.message, image.file), image=row)
             continue
-        before = taken.setdefault((name, annotation.split), annotation)
-        if before is not annotation:
-            audit.bad("annotated-twice", annotation.file, "%s is annotated by %s already" % (name, before.file), annotation.line)
+        split = splits[table.source[row]]
+        before = taken.setdefault((name, split), image)
+        if before is not image:
+            audit.bad("annotated-twice", image.file, "%s is annotated by %s already" % (name, before.file), image.line, image=row)
             continue
-        if image.converted is not None:
-            audit.doubt(
-                "image-converted",
-                name,
-                "the copy in the dataset was converted, %s: not all readers decode the original alike" % image.converted,
-            )
-        if image.orientation not in (0, 1):
-            audit.doubt(
-                "exif-orientation",
-                name,
-                "the EXIF orientation is %d: viewers turn the image, training does not; "
-                "the boxes must fit the image as it is stored" % image.orientation,
-            )
-        if annotation.size not in (None, (image.width, image.height)):
-            turned = annotation.size == (image.height, image.width)
-            audit.bad(
-                "size-differs",
-                annotation.file,
-                "the declared size is %d × %d, but %s has %d × %d pixels%s"
-                % (*annotation.size, name, image.width, image.height, " (turned: see its EXIF orientation)" if turned else ""),
-                annotation.line,
-            )
+        for way, code, message in facts.findings if name not in told else ():
+            getattr(audit, way)(code, name, message, image=row)
+        told.add(name)
+        drafts.append(Draft(row, name, image.file, facts, split, None))
+    return _settle_frames(drafts, table, exif, audit)
+
+
+def _settle_frames(drafts, table, exif, audit):
+    """The drafts whose declared size can be the picture's, with `stored` set: by the declared size, else as the other turned pictures have it."""
+    kept, unclear = [], []
+    for draft in drafts:
+        image, facts = table.images[draft.row], draft.checked
+        shown, stored = (facts.width, facts.height), stored_size(facts)
+        declared = (image.width, image.height) if image.width > 0 else None
+        if declared not in (None, shown, stored):
+            message = "the declared size is %d × %d, but %s has %d × %d pixels" % (*declared, draft.name, *shown)
+            if shown != stored:
+                message += " (%d × %d as they are stored)" % stored
+            audit.bad("size-differs", image.file, message, image.line, image=draft.row)
             continue
-        drafts.append(Draft(annotation, image, name, _objects(annotation, image, audit)))
-    return drafts
+        kept.append(draft)
+        if facts.orientation == 1 or exif != _AUTO:
+            draft.stored = facts.orientation != 1 and exif == _STORED
+        elif declared is not None and shown != stored:
+            draft.stored = declared == stored
+        else:
+            unclear.append(draft)
+    known = {draft.stored for draft in kept if draft.checked.orientation != 1 and draft.stored is not None}
+    for draft in unclear:
+        draft.stored = known == {True}
+        seen = "as the other turned pictures of this dataset" if len(known) == 1 else "as most tools show it: `exif: stored` says otherwise"
+        where = "stored pixels" if draft.stored else "upright picture"
+        message = "whether boxes were drawn on the stored or the upright picture is not told; took the %s, %s" % (where, seen)
+        audit.doubt("exif-unclear", draft.name, message, image=draft.row)
+    return kept
 
 
-def _objects(annotation, image, audit):
-    objects, seen = [], {}
-    for raw in annotation.objects:
-        box = check_box(raw, image.width, image.height, annotation.file, audit)
-        if box is None:
-            continue
-        before = seen.setdefault((raw.label, tuple(box)), raw)
-        if before is not raw:
-            audit.doubt("box-repeated", annotation.file, "%s: the same box as object %d" % (raw.label, before.number), raw.line, raw.number)
-        objects.append(dict({flag: raw.flags[flag] for flag in FLAGS}, **{"class": raw.label, "bbox": box, "raw": raw}))
-    return objects
+def stored_size(checked):
+    """(width, height) in pixels of an image as its file stores it, before its EXIF orientation is applied."""
+    return (checked.height, checked.width) if checked.orientation >= 5 else (checked.width, checked.height)
 
 
-def settle_classes(drafts, given, audit):
-    """The class names in the label map's order; objects of other labels are reported and removed. given: list, empty for those found."""
-    found = sorted({item["class"] for draft in drafts for item in draft.objects})
-    classes = given or found
+def make_objects(table, drafts, audit):
+    """The `Objects` whose boxes are sound, judged by the audit's policy."""
+    by_row = np.full(len(table.images), -1, np.int64)
+    by_row[[draft.row for draft in drafts]] = np.arange(len(drafts))
+    place = by_row[table.image] if len(table.image) else np.empty(0, np.int64)
+    rows = np.nonzero(place >= 0)[0]
+    rows = rows[np.argsort(place[rows], kind="stable")]
+    place = place[rows]
+    box = _in_pixels(table, drafts, rows, place)
+    objects = Objects(place, table.label[rows], box, table.flags[rows], rows)
+    return _without_repeated(_judged(objects, table, drafts, audit), table, drafts, audit)
+
+
+def _in_pixels(table, drafts, rows, place):
+    """Boxes in pixels of the upright picture, float64 [n, 4]."""
+    facts = np.array(
+        [(*stored_size(draft.checked), draft.checked.width, draft.checked.height, draft.checked.orientation, draft.stored) for draft in drafts],
+        np.float64,
+    ).reshape(-1, 6)[place]
+    stored = facts[:, 5] > 0
+    size = np.where(stored[:, None], facts[:, :2], facts[:, 2:4])
+    box = np.where(table.fraction[rows][:, None], table.box[rows] * np.tile(size, 2), table.box[rows])
+    turned = box_check.upright(box, facts[:, 4].astype(np.int64), facts[:, 0], facts[:, 1])
+    return np.where(stored[:, None], turned, box)
+
+
+def _judged(objects, table, drafts, audit):
+    sizes = np.array([(draft.checked.width, draft.checked.height) for draft in drafts], np.float64).reshape(-1, 2)[objects.draft]
+    verdict, inside = box_check.judge(objects.box, sizes[:, 0], sizes[:, 1])
+    keep = verdict == box_check.OK
+    for place in np.nonzero(~keep)[0].tolist():
+        draft = drafts[objects.draft[place]]
+        width, height = draft.checked.width, draft.checked.height
+        code, mended = int(verdict[place]), None
+        if code == box_check.REACHES:
+            mended = inside[place]
+        elif code == box_check.INVERTED:
+            again, mended = box_check.judge(box_check.sorted_corners(objects.box[place : place + 1]), width, height)
+            mended = mended[0] if again[0] in (box_check.OK, box_check.REACHES) else None
+        row = int(objects.row[place])
+        mend = None if mended is None else "clipped" if code == box_check.REACHES else "fixed"
+        message = "%s: %s" % (table.names[table.label[row]], _what_is_wrong(code, objects.box[place], width, height))
+        action = _bad(audit, box_check.CODES[code], message, table, draft, row, mend)
+        if action == mend:
+            keep[place], inside[place] = True, mended
+    return objects._replace(box=inside).where(keep)
+
+
+def _bad(audit, code, message, table, draft, row, mend=None):
+    return audit.bad(code, draft.annotation, message, int(table.line[row]), int(table.number[row]), mend, image=draft.row, row=row)
+
+
+def _what_is_wrong(code, box, width, height):
+    shown = "(%s)" % ", ".join("%g" % value for value in box)
+    if code in (box_check.INVERTED, box_check.EMPTY):
+        wrong = (lambda low, high: low > high) if code == box_check.INVERTED else (lambda low, high: low == high)
+        axis, low, high = next((axis, low, high) for axis, low, high in (("x", box[0], box[2]), ("y", box[1], box[3])) if wrong(low, high))
+        return "%smin %g is not less than %smax %g" % (axis, low, axis, high)
+    if code == box_check.NOT_A_NUMBER:
+        return "%s is not a box of numbers" % shown
+    verb = "lies" if code == box_check.OUTSIDE else "reaches"
+    return "%s %s outside the image of %d × %d pixels" % (shown, verb, width, height)
+
+
+def _without_repeated(objects, table, drafts, audit):
+    """Of boxes that are the same in label and corners, the first: a second one would count as missed in every evaluation."""
+    repeated, firsts = box_check.repeated(objects.draft, objects.label, objects.box)
+    for place, first in zip(repeated.tolist(), firsts.tolist(), strict=True):
+        row, draft = int(objects.row[place]), drafts[objects.draft[place]]
+        message = "%s: the same box as object %d" % (table.names[table.label[row]], table.number[objects.row[first]])
+        line, number = int(table.line[row]), int(table.number[row])
+        audit.doubt("box-repeated", draft.annotation, message, line, number, image=draft.row, row=row, action="dropped")
+    return objects.where(np.setdiff1d(np.arange(len(objects.row)), repeated))
+
+
+def settle_classes(table, drafts, objects, given, known, audit):
+    """(class names in the label map's order, the objects of these, `label` now counting in the classes).
+
+    given: the pipeline's list, empty for none; known: the layout's own list, or None. Without a given list the classes are those found, in the layout's order
+    or sorted. Objects of other labels than the given are reported and left out.
+    """
+    found = {table.names[label] for label in np.unique(objects.label).tolist()}
+    if given:
+        classes = list(given)
+    elif known:
+        classes = [name for name in dict.fromkeys(known) if name in found] + sorted(found - set(known))
+        unused = [name for name in dict.fromkeys(known) if name not in found]
+        if unused:
+            names = ", ".join(unused[:12]) + (", …" if len(unused) > 12 else "")
+            audit.note("class-unused", "classes", "no object has one of these %d classes, which are left out: %s" % (len(unused), names))
+    else:
+        classes = sorted(found)
+    _report_alike(classes, audit)
+    places = {name: place for place, name in enumerate(classes)}
+    mapped = np.array([places.get(name, -1) for name in table.names], np.int32)
+    label = mapped[objects.label] if len(objects.label) else objects.label
+    for place in np.nonzero(label < 0)[0].tolist():
+        name, row = table.names[objects.label[place]], int(objects.row[place])
+        message = "the label %s is not a class; %s" % (name, _nearest(name, classes))
+        _bad(audit, "label-unknown", message, table, drafts[objects.draft[place]], row)
+    return classes, objects._replace(label=label).where(label >= 0)
+
+
+def _report_alike(classes, audit):
     folded = {}
     for name in classes:
-        folded.setdefault(" ".join(name.casefold().split()), []).append(name)
+        folded.setdefault(" ".join(name.casefold().replace("_", " ").replace("-", " ").split()), []).append(name)
     for names in folded.values():
         if len(names) > 1:
-            audit.doubt("classes-alike", "classes", "%s differ only in case or spaces: one class or several?" % " and ".join(names))
-    known = set(classes)
-    for draft in drafts:
-        for item in draft.objects:
-            if item["class"] not in known:
-                message = "the label %s is not a class; %s" % (item["class"], _nearest(item["class"], classes))
-                audit.bad("label-unknown", draft.annotation.file, message, item["raw"].line, item["raw"].number)
-        draft.objects = [item for item in draft.objects if item["class"] in known]
-    return classes
+            message = "%s differ only in case, spaces, hyphens or underscores: one class or several?" % " and ".join(names)
+            audit.doubt("classes-alike", "classes", message)
 
 
 def _nearest(label, classes):
@@ -110,95 +220,3 @@ def _nearest(label, classes):
     if near:
         return "the nearest one is %s" % folded[near[0]]
     return "the classes are %s%s" % (", ".join(classes[:12]), ", …" if len(classes) > 12 else "")
-
-
-def settle_duplicates(drafts, audit):
-    """The drafts without images whose content is in another split too (the copy in train goes); others of the same content are reported."""
-    by_content = {}
-    for draft in drafts:
-        by_content.setdefault(draft.checked.sha256, []).append(draft)
-    kept = []
-    for draft in drafts:
-        same = by_content[draft.checked.sha256]
-        first = min(same, key=lambda item: (item.split == "train", item.split, item.name))
-        if draft.split != first.split:
-            audit.bad(
-                "duplicate-across-splits",
-                draft.name,
-                "the same image is %s in split %s: what is trained on must not be measured on" % (first.name, first.split),
-            )
-            continue
-        kept.append(draft)
-        earlier = next(item for item in same if item.split == draft.split)
-        if earlier is not draft:
-            audit.doubt("duplicate", draft.name, "the same image as %s" % earlier.name)
-    return kept
-
-
-def split_off_val(drafts, fraction, seed):
-    """Move part of the train split into val."""
-    train = [draft for draft in drafts if draft.split == "train"]
-    chosen = choose_val([(draft.checked.sha256, {item["class"] for item in draft.objects}) for draft in train], fraction, seed)
-    for draft in train:
-        if draft.checked.sha256 in chosen:
-            draft.split = "val"
-
-
-def check_splits(drafts, classes, splits, audit):
-    """No split may end up empty; the train split needs an example of each class; elsewhere a missing class is a warning."""
-    present_splits = {draft.split for draft in drafts}
-    for split in sorted(set(splits) - present_splits):
-        audit.refuse("split-empty", split, "no image of this split is of use")
-    for split in sorted(present_splits):
-        present = {item["class"] for draft in drafts if draft.split == split for item in draft.objects}
-        for name in classes:
-            if name not in present and split == "train":
-                audit.refuse("class-unseen", "train", "the class %s has no example in the train split" % name)
-            elif name not in present:
-                audit.doubt("class-unmeasured", split, "the class %s has no example in this split" % name)
-
-
-def dataset(drafts, classes):
-    """The value of dataset.json (see _detection/dataset.py)."""
-    images = []
-    for number, draft in enumerate(drafts, 1):
-        image = draft.checked
-        images.append(
-            {
-                "id": number,
-                "file": "images/%s%s" % (image.sha256, SUFFIX[image.format]),
-                "name": draft.name,
-                "sha256": image.sha256,
-                "bytes": image.bytes,
-                "format": image.format,
-                "width": image.width,
-                "height": image.height,
-                "split": draft.split,
-                "annotation": draft.annotation.file,
-                "objects": [{key: item[key] for key in ("class", "bbox", *FLAGS)} for item in draft.objects],
-            }
-        )
-    return {"schema": 1, "classes": list(classes), "images": images}
-
-
-def counts(images, classes, audit):
-    """The counts of audit.json: of images, objects, classes and flags for each split, of problems for each code."""
-    splits = {}
-    for split in sorted({image["split"] for image in images}):
-        chosen = [image for image in images if image["split"] == split]
-        objects = [item for image in chosen for item in image["objects"]]
-        per_class = Counter(item["class"] for item in objects)
-        splits[split] = {
-            "images": len(chosen),
-            "background": sum(not image["objects"] for image in chosen),
-            "objects": len(objects),
-            "classes": {name: per_class[name] for name in classes},
-            "flags": {flag: sum(item[flag] for item in objects) for flag in FLAGS},
-        }
-    return {
-        "images": len(images),
-        "objects": sum(split["objects"] for split in splits.values()),
-        "splits": splits,
-        "classes": {name: sum(split["classes"][name] for split in splits.values()) for name in classes},
-        "codes": audit.counts(),
-    }

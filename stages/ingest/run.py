@@ -4,43 +4,64 @@ from pathlib import Path
 
 import assembly
 import lxml.etree
+import near_duplicates
+import numpy as np
 import PIL
-from layouts import Places, SplitFinder, read_sources
+import splitting
+import writing
+from discovery import find_sources
+from gather import read_sources
+from matching import check_images, find_images
+from places import Places
 from problems import Audit, as_text
+from worst_images import draw_worst
 
 from _detection.label_map import format_label_map, parse_label_map
-from _runtime import StageError, run, write_json, write_text
+from _runtime import StageError, run, write_text
 
 
 def main(task):
-    """Write dataset.json, audit.json, label_map.pbtxt and images/ (named by content)."""
+    """Write dataset.json, SPLIT.jsonl, images/ (named by content), label_map.pbtxt, and the audit."""
     params = task.params
     _check_params(task)
     given = _given_classes(params)
-    audit = Audit(params["on_error"])
     places = Places(_root(task), task.name)
-    sources = SplitFinder(places, params["layout"], audit).find(params["splits"])
-    annotations = read_sources(places, sources, audit)
+    audit = Audit(params["on_error"], task.scratch / "problems.jsonl")
+    layout, sources = find_sources(places, params["layout"], params["splits"])
+    _check_fractions(params, [source.split for source in sources])
+    table = read_sources(layout, sources, places, task.scratch, task.cpus, task.progress, audit)
+    paths = find_images(table, sources, places, audit)
     folder = task.output / "images"
     folder.mkdir()
-    checked = assembly.check_images(annotations, folder, task.cpus, task.progress)
-    drafts = assembly.make_drafts(annotations, checked, places.relative, audit)
-    drafts = assembly.settle_duplicates(drafts, audit)
-    classes = assembly.settle_classes(drafts, given, audit)
-    if params["val_fraction"] > 0:
-        assembly.split_off_val(drafts, params["val_fraction"], params["seed"])
-    assembly.check_splits(drafts, classes, [source.split for source in sources], audit)
+    checked = check_images(paths, folder, task.cpus, task.progress)
+    drafts = assembly.make_drafts(table, sources, paths, checked, params["exif"], places.relative, audit)
+    objects = assembly.make_objects(table, drafts, audit)
+    drafts, objects = splitting.settle_duplicates(drafts, objects, audit)
+    classes, objects = assembly.settle_classes(table, drafts, objects, given, _known_classes(sources), audit)
+    masks = writing.rasterize(table, drafts, objects, task.cpus, audit)
+    similar = _similar(drafts, params["near_duplicates"])
+    splitting.split_off(drafts, objects, classes, params, similar)
+    splitting.report_similar(drafts, similar, audit)
+    wanted = {source.split for source in sources} | {draft.split for draft in drafts}
+    splitting.check_splits(drafts, objects, classes, wanted, audit)
+    counts = writing.counts(table, drafts, objects, classes, audit)
+    audit.write(task.output, counts)
+    draw_worst(task.output / "contact_sheet.jpg", table, paths, checked, audit, places.relative)
     _report(task, audit)
-    audit.raise_if_refused(task.name)
-    if not any(draft.objects for draft in drafts):
+    audit.raise_if_refused(task.name, task.output)
+    if not len(objects.row):
         raise StageError(
             "the dataset has no objects",
             places.root,
             "at least one labelled box",
-            "%d annotations, none with a box" % len(annotations),
-            "label some images, or see in the stage's log what was dropped",
+            "%d annotated images, none with a box" % len(table.images),
+            "label some images, or see in %s what was dropped" % (task.output / "audit.csv"),
         )
-    _write(task, assembly.dataset(drafts, classes), classes, audit)
+    _remove_unused(folder, drafts)
+    hierarchy = next((source.options["hierarchy"] for source in sources if source.options.get("hierarchy")), {})
+    writing.write_dataset(task.output, table, drafts, objects, masks, classes, hierarchy, task.cpus)
+    write_text(task.output / "label_map.pbtxt", format_label_map(classes))
+    _tell(task, layout, counts, audit)
 
 
 def _check_params(task):
@@ -54,14 +75,26 @@ def _check_params(task):
             found,
             "in the pipeline write `%s: {params: {path: FOLDER}}`" % task.name,
         )
-    splits = params["splits"] or {"train": {}}
-    if params["val_fraction"] > 0 and ("val" in splits or "train" not in splits):
+
+
+def _check_fractions(params, splits):
+    for split in ("val", "test"):
+        name = split + "_fraction"
+        if params[name] > 0 and (split in splits or "train" not in splits):
+            raise StageError(
+                "%s needs a train split and no %s split" % (name, split),
+                "params.%s" % name,
+                "the split train, and others but %s" % split,
+                ", ".join(sorted(splits)),
+                "take out %s, or the split %s" % (name, split),
+            )
+    if params["val_fraction"] + params["test_fraction"] >= 1:
         raise StageError(
-            "val_fraction needs a train split and no val split",
-            "params.val_fraction",
-            "the splits train, and others but val",
-            ", ".join(sorted(splits)),
-            "take out val_fraction, or the split val",
+            "nothing would be left to train on",
+            "params.val_fraction, params.test_fraction",
+            "a sum below 1",
+            "%g" % (params["val_fraction"] + params["test_fraction"]),
+            "make them smaller, for instance 0.15 each",
         )
 
 
@@ -91,33 +124,46 @@ def _given_classes(params):
     return named
 
 
+def _known_classes(sources):
+    """The layout's own list of classes, in its order, over all sources; None where it has none."""
+    lists = [source.options["classes"] for source in sources if source.options.get("classes")]
+    return [name for names in lists for name in names] or None
+
+
+def _similar(drafts, distance):
+    """Lists of places of drafts whose pictures look alike; none for a distance of 0."""
+    hashes = np.array([draft.checked.dhash for draft in drafts], np.uint64)
+    return near_duplicates.groups(hashes, distance) if distance > 0 and len(drafts) else []
+
+
 def _report(task, audit):
     """All problems to the log; a line for each kind of warning to the user."""
-    for problem in audit.problems:
+    for problem in audit.problems():
         print("%s (%s): %s" % (problem["severity"], problem["action"], as_text(problem)))
-    for code, action, number, first in audit.summary():
-        if action != "refused":
-            task.warn("%s: %d %s; the first: %s" % (code, number, action, first))
+    print(audit.table())
+    for severity, code, action, number, first in audit.summary():
+        if action != "refused" and severity != "note":
+            task.warn("%s: %d %s; the first: %s" % (code, number, action, as_text(first)))
 
 
-def _write(task, value, classes, audit):
-    images = value["images"]
-    used = {image["file"] for image in images}
-    for path in (task.output / "images").iterdir():
-        if "images/" + path.name not in used:
+def _remove_unused(folder, drafts):
+    used = {draft.checked.sha256 for draft in drafts}
+    for path in folder.iterdir():
+        if path.stem not in used:
             path.unlink()
-    counts = assembly.counts(images, classes, audit)
-    write_json(task.output / "dataset.json", value)
-    write_json(task.output / "audit.json", {"schema": 1, "problems": audit.problems, "counts": counts})
-    write_text(task.output / "label_map.pbtxt", format_label_map(classes))
+
+
+def _tell(task, layout, counts, audit):
+    task.say("read as %s" % layout.title)
     for split, numbers in counts["splits"].items():
-        told = ["%s %d" % item for item in numbers["classes"].items()]
+        told = ["%s %d" % item for item in list(numbers["classes"].items())[:12]]
+        told += ["…"] * (len(numbers["classes"]) > 12)
         told += ["%d %s" % (number, flag) for flag, number in numbers["flags"].items() if number]
         task.say(
             "%s: %d images (%d without objects), %d objects: %s"
             % (split, numbers["images"], numbers["background"], numbers["objects"], ", ".join(told))
         )
-    task.metrics.update(images=counts["images"], objects=counts["objects"], problems=len(audit.problems))
+    task.metrics.update(images=counts["images"], objects=counts["objects"], problems=audit.number())
     task.tools.update(lxml=lxml.etree.__version__, pillow=PIL.__version__)
 
 

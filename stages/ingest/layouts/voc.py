@@ -140,7 +140,13 @@ def _object(part, row, element, number, file):
     texts = [text_of(box, corner) for corner in ("xmin", "ymin", "xmax", "ymax")]
     numbers = corner_numbers(texts, label, file, box.sourceline, number, part.findings)
     if numbers is not None:
-        part.object(row, label, numbers, box.sourceline, number, flags, view=text_of(element, "pose") or None)
+        part.object(row, label, numbers, box.sourceline, number, flags, view=_view(element))
+
+
+def _view(element):
+    """The <pose> that is told, or None."""
+    pose = text_of(element, "pose")
+    return pose if pose and pose.lower() != "unspecified" else None
 
 
 def _flag(part, element, tag, number, file):

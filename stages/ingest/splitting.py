@@ -1,0 +1,99 @@
+"""Which split each image ends in: the choice of val and test, duplicates across splits, and what a split lacks."""
+
+import numpy as np
+import split_choice
+
+
+def settle_duplicates(drafts, objects, audit):
+    """(drafts, objects) without images whose content is in another split too (the copy in train goes); others of the same content are reported."""
+    by_content = {}
+    for draft in drafts:
+        by_content.setdefault(draft.checked.sha256, []).append(draft)
+    kept = []
+    for place, draft in enumerate(drafts):
+        same = by_content[draft.checked.sha256]
+        first = min(same, key=lambda item: (item.split == "train", item.split, item.name))
+        if draft.split != first.split:
+            message = "the same image is %s in split %s: what is trained on must not be measured on" % (first.name, first.split)
+            audit.bad("duplicate-across-splits", draft.name, message, image=draft.row)
+            continue
+        kept.append(place)
+        earlier = next(item for item in same if item.split == draft.split)
+        if earlier is not draft:
+            audit.doubt("duplicate", draft.name, "the same image as %s" % earlier.name, image=draft.row)
+    return only(drafts, objects, kept)
+
+
+def only(drafts, objects, kept):
+    """The drafts in the places `kept`, and their objects."""
+    places = np.full(len(drafts), -1, np.int64)
+    places[kept] = np.arange(len(kept))
+    moved = places[objects.draft] if len(objects.draft) else objects.draft
+    return [drafts[place] for place in kept], objects._replace(draft=moved).where(moved >= 0)
+
+
+def split_off(drafts, objects, classes, params, similar):
+    """Move parts of the train split into val and test, as params val_fraction, test_fraction, group_by and seed say."""
+    names = split_choice.group_names(drafts, params["group_by"], similar)
+    present = _classes_of(drafts, objects, classes)
+    shares = (("test", params["test_fraction"]), ("val", params["val_fraction"]))
+    left = 1.0
+    for split, fraction in shares:
+        if fraction <= 0:
+            continue
+        train = [place for place, draft in enumerate(drafts) if draft.split == "train"]
+        chosen = split_choice.choose(
+            [(names[place], drafts[place].checked.sha256, present[place]) for place in train], fraction / left, params["seed"]
+        )
+        left -= fraction
+        for place in train:
+            if names[place] in chosen:
+                drafts[place].split = split
+
+
+def _classes_of(drafts, objects, classes):
+    """The set of class names of each draft."""
+    present = [set() for _ in drafts]
+    for place, label in np.unique(np.column_stack([objects.draft, objects.label]), axis=0).tolist() if len(objects.draft) else ():
+        present[place].add(classes[label])
+    return present
+
+
+def report_similar(drafts, similar, audit):
+    """Pictures that look alike: across splits one by one, within a split a line for each group."""
+    for places in similar:
+        first = drafts[places[0]]
+        across = len({drafts[place].split for place in places}) > 1
+        alike = [drafts[place] for place in places[1:] if drafts[place].checked.sha256 != first.checked.sha256]
+        if not across and alike:
+            names = ", ".join(draft.name for draft in alike[:3]) + (", …" if len(alike) > 3 else "")
+            audit.doubt("near-duplicate", first.name, "%d other pictures look like this one: %s" % (len(alike), names), image=first.row)
+        elif across:
+            _report_across([drafts[place] for place in places], audit)
+
+
+def _report_across(drafts, audit):
+    for draft in drafts:
+        other = next((item for item in drafts if item.split != draft.split), None)
+        if draft.split == "train" and other is not None:
+            message = "looks like %s in split %s: what it measures flatters (`group_by: similar` keeps such pictures together)" % (
+                other.name,
+                other.split,
+            )
+            audit.doubt("near-duplicate-across-splits", draft.name, message, image=draft.row)
+
+
+def check_splits(drafts, objects, classes, splits, audit):
+    """No split may end up empty; the train split needs an example of each class; elsewhere a missing class is a warning."""
+    present_splits = {draft.split for draft in drafts}
+    for split in sorted(set(splits) - present_splits):
+        audit.refuse("split-empty", split, "no image of this split is of use")
+    order = sorted(present_splits)
+    split_of = np.array([order.index(draft.split) for draft in drafts], np.int64)
+    for number, split in enumerate(order):
+        present = set(np.unique(objects.label[split_of[objects.draft] == number]).tolist()) if len(objects.draft) else set()
+        for label, name in enumerate(classes):
+            if label not in present and split == "train":
+                audit.refuse("class-unseen", "train", "the class %s has no example in the train split" % name)
+            elif label not in present:
+                audit.doubt("class-unmeasured", split, "the class %s has no example in this split" % name)

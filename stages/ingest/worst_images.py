@@ -1,0 +1,52 @@
+"""Which images have the worst problems, and their contact sheet."""
+
+import contact_sheet
+import numpy as np
+from box_check import upright
+from assembly import stored_size
+
+
+def draw_worst(path, table, paths, checked, audit, relative):
+    """Write the contact sheet of the images with the worst problems to `path`; no file where no image has any."""
+    offenders = _offenders(table, audit)
+    names = {row: table.images[row].name if paths[row] is None else relative(paths[row]) for row in offenders}
+    chosen = contact_sheet.worst((row, names[row], [severity for severity, _, _ in told]) for row, told in sorted(offenders.items()))
+    if chosen:
+        contact_sheet.draw([_entry(row, names[row], offenders[row], table, paths[row], checked) for row in chosen], path)
+
+
+def _offenders(table, audit):
+    """{image's row: [(severity, code, object's row or None)]}: what the audit knows of images, and what readers said of a file that tells one image."""
+    offenders = {row: list(told) for row, told in audit.offenders.items()}
+    by_file = {}
+    for row, image in enumerate(table.images):
+        by_file[image.file] = row if image.file not in by_file else None
+    told = {(table.images[row].file, code) for row, problems in offenders.items() for _, code, _ in problems}
+    for problem in audit.problems():
+        row = by_file.get(problem["file"])
+        if row is not None and problem["severity"] != "note" and (problem["file"], problem["code"]) not in told:
+            offenders.setdefault(row, []).append((problem["severity"], problem["code"], None))
+    return offenders
+
+
+def _entry(row, name, told, table, path, checked):
+    facts = checked.get(path)
+    usable = facts is not None and facts.code is None
+    bad = {place: code for _, code, place in told if place is not None}
+    boxes = _boxes(row, table, facts, bad) if usable else []
+    return contact_sheet.Entry(path, name, [code for _, code, _ in told], boxes)
+
+
+def _boxes(row, table, facts, bad):
+    rows = np.nonzero(table.image == row)[0]
+    image = table.images[row]
+    stored = (image.width, image.height) == stored_size(facts) != (facts.width, facts.height)
+    size = stored_size(facts) if stored else (facts.width, facts.height)
+    box = np.where(table.fraction[rows][:, None], table.box[rows] * np.tile(size, 2), table.box[rows])
+    if stored:
+        box = upright(box, np.full(len(rows), facts.orientation), *size)
+    return [
+        contact_sheet.Box(*corners, table.names[table.label[place]], bad.get(place), int(table.number[place]))
+        for place, corners in zip(rows.tolist(), box.tolist(), strict=True)
+        if np.isfinite(corners).all()
+    ]
