@@ -6,13 +6,13 @@ images, objects and bytes of image files; how many objects have a mask. A class'
 
 SPLIT.jsonl: an image a line, in the order in which records are written: train by content, the others by id.
 {"id", "file", "name", "sha256", "bytes", "format", "width", "height", "annotation", "objects": […]} and, where the annotations tell them,
-"labels": {"present": [class], "absent": [class]} of the image as a whole. Ids count from 1 over all splits in the order of names. file: path
-in the artifact, images/SHA256.jpg or .png; name: path in the user's folder; format: "JPEG" or "PNG"; width, height: pixels. The picture is
-upright: it has no EXIF orientation.
+"labels": {"present": [class], "absent": [class]} of the image as a whole. Ids count from 1 over all splits in the order of names. file:
+path in the artifact, images/SHA256.jpg or .png; name: path in the user's folder; format: "JPEG" or "PNG"; width, height: pixels. The
+picture is upright: it has no EXIF orientation.
 
-An object: {"class", "bbox"} and, only where they differ from the defaults, the flags of FLAGS (false), "view" (""), "weight" (1.0) and "mask" (none).
-bbox: [xmin, ymin, xmax, ymax], edges in pixels, floats, 0 <= xmin < xmax <= width and 0 <= ymin < ymax <= height. mask: COCO's
-compressed run-length encoding, {"size": [height, width], "counts": text}.
+An object: {"class", "bbox"} and, only where they differ from the defaults, the flags of FLAGS (false), "view" (""), "weight" (1.0) and
+"mask" (none). bbox: [xmin, ymin, xmax, ymax], edges in pixels, floats, 0 <= xmin < xmax <= width and 0 <= ymin < ymax <= height. mask:
+COCO's compressed run-length encoding, {"size": [height, width], "counts": text}.
 """
 
 import json
@@ -101,32 +101,38 @@ class Dataset:
         return self._ids[name]
 
     def coco(self, split=None):
-        """Ground truth of a split as a COCO dict (https://cocodataset.org/#format-data): ids from 1, bbox [x, y, width, height] in pixels,
-        area in square pixels; iscrowd is 1 for a crowd or a group, so that COCO's metric neither rewards nor punishes what is found there.
-        The extra key "difficult" is not COCO's, and pycocotools does not look at it.
-        """
-        images = self.images(split)
-        annotations = []
-        for image in images:
-            for item in image["objects"]:
-                xmin, ymin, xmax, ymax = item["bbox"]
-                annotations.append(
-                    {
-                        "id": len(annotations) + 1,
-                        "image_id": image["id"],
-                        "category_id": self.class_id(item["class"]),
-                        "bbox": [xmin, ymin, xmax - xmin, ymax - ymin],
-                        "area": (xmax - xmin) * (ymax - ymin),
-                        "iscrowd": int(item["crowd"] or item["group_of"]),
-                        "difficult": int(item["difficult"]),
-                    }
-                )
-        return {
-            "info": {"description": "EdgeMill dataset"},
-            "licenses": [],
-            "images": [
-                {"id": image["id"], "file_name": image["file"], "width": image["width"], "height": image["height"]} for image in images
-            ],
-            "annotations": annotations,
-            "categories": [{"id": number, "name": name} for number, name in enumerate(self.classes, 1)],
-        }
+        """Ground truth of a split, or of all, as a COCO dict: see `coco`."""
+        return coco(self.images(split), self.classes)
+
+
+def coco(images, classes):
+    """Ground truth as a COCO dict (https://cocodataset.org/#format-data). images: as `Dataset.images` gives them; classes: names.
+
+    Annotations: ids from 1; bbox [x, y, width, height] in pixels; area: the box's, in square pixels, with a mask too, so that an object's
+    size does not depend on whether it has one; segmentation: the mask, where the object has one; iscrowd: 1 for a crowd or a group, so
+    that COCO's metric neither rewards nor punishes what is found there; difficult: not COCO's, and pycocotools does not look at it.
+    """
+    ids = {name: number for number, name in enumerate(classes, 1)}
+    annotations = [_annotation(image["id"], ids[item["class"]], item) for image in images for item in image["objects"]]
+    return {
+        "info": {"description": "EdgeMill dataset"},
+        "licenses": [],
+        "images": [{"id": image["id"], "file_name": image["file"], "width": image["width"], "height": image["height"]} for image in images],
+        "annotations": [dict(annotation, id=number) for number, annotation in enumerate(annotations, 1)],
+        "categories": [{"id": number, "name": name} for name, number in ids.items()],
+    }
+
+
+def _annotation(image_id, category_id, item):
+    xmin, ymin, xmax, ymax = item["bbox"]
+    annotation = {
+        "image_id": image_id,
+        "category_id": category_id,
+        "bbox": [xmin, ymin, xmax - xmin, ymax - ymin],
+        "area": (xmax - xmin) * (ymax - ymin),
+        "iscrowd": int(item["crowd"] or item["group_of"]),
+        "difficult": int(item["difficult"]),
+    }
+    if "mask" in item:
+        annotation["segmentation"] = item["mask"]
+    return annotation

@@ -23,7 +23,7 @@ def size(number):
 
 
 def write_dataset(folder, classes, count=6, split="val"):
-    """Write dataset.json and `count` pictures of different sizes, JPEG and PNG in turn; returns the task's entry for it."""
+    """Write a dataset of one split and `count` pictures of different sizes, JPEG and PNG in turn; returns the task's entry for it."""
     (folder / "images").mkdir(parents=True)
     images = []
     for number in range(1, count + 1):
@@ -37,10 +37,12 @@ def write_dataset(folder, classes, count=6, split="val"):
                 "name": name,
                 "width": width,
                 "height": height,
-                "split": split,
                 "objects": [],
                 "sha256": hashlib.sha256((folder / "images" / name).read_bytes()).hexdigest(),
             }
         )
-    (folder / "dataset.json").write_text(json.dumps({"schema": 1, "classes": classes, "images": images}), encoding="utf-8")
+    (folder / (split + ".jsonl")).write_text("".join(json.dumps(image) + "\n" for image in images), encoding="utf-8")
+    splits = {split: {"images": count, "objects": 0, "bytes": 0, "masks": 0}}
+    value = {"schema": 2, "classes": classes, "splits": splits, "hierarchy": {}}
+    (folder / "dataset.json").write_text(json.dumps(value), encoding="utf-8")
     return artifact("ingest", "dataset", folder)

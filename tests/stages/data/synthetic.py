@@ -4,6 +4,9 @@ import hashlib
 import json
 from pathlib import Path
 
+from _detection.dataset import FLAGS
+from _detection.label_map import format_label_map
+
 from stage_helpers import artifact
 
 
@@ -16,30 +19,56 @@ def write(path, value):
 
 
 def obj(name, *bbox, **flags):
-    """An object of dataset.json; `bbox` is xmin, ymin, xmax, ymax in pixels."""
-    return {"class": name, "bbox": list(bbox), "difficult": False, "truncated": False, "group_of": False, "crowd": False, **flags}
+    """An object of a dataset; `bbox` is xmin, ymin, xmax, ymax in pixels."""
+    return {"class": name, "bbox": list(bbox), **dict.fromkeys(FLAGS, False), **flags}
 
 
 def image(number, objects, split="val", width=100, height=80):
-    """An image of dataset.json."""
+    """An image of a dataset, as `Dataset.images` gives it."""
     return {
         "id": number,
         "file": "images/img%d.png" % number,
         "name": "img%d.png" % number,
         "sha256": "0" * 64,
+        "bytes": 100,
+        "format": "PNG",
         "width": width,
         "height": height,
         "split": split,
+        "annotation": "img%d.xml" % number,
         "objects": objects,
     }
 
 
-def dataset(folder, images, classes):
-    """A dataset artifact without pictures."""
-    write(folder / "dataset.json", {"schema": 1, "classes": classes, "images": images})
-    write(folder / "audit.json", {"schema": 1, "problems": [], "counts": {}})
-    write(folder / "label_map.pbtxt", "".join('item {\n  id: %d\n  name: "%s"\n}\n' % item for item in enumerate(classes, start=1)))
+def problem(severity, code, action="kept", file="train/a.xml", line=3, number=None, message="so it is"):
+    """A problem of audit.json."""
+    return {"severity": severity, "code": code, "file": file, "line": line, "object": number, "message": message, "action": action}
+
+
+def dataset(folder, images, classes, problems=(), policy="refuse"):
+    """A dataset artifact without pictures, schema 2: flags that are not set are left out, as `ingest` leaves them out."""
+    splits = {}
+    for each in images:
+        splits.setdefault(each["split"], []).append(each)
+    counts = {}
+    for split, members in splits.items():
+        objects = [item for each in members for item in each["objects"]]
+        counts[split] = {
+            "images": len(members),
+            "objects": len(objects),
+            "bytes": sum(each["bytes"] for each in members),
+            "masks": sum("mask" in item for item in objects),
+        }
+        write(folder / (split + ".jsonl"), "".join(json.dumps(_as_line(each)) + "\n" for each in members))
+    write(folder / "dataset.json", {"schema": 2, "classes": classes, "splits": counts, "hierarchy": {}})
+    write(folder / "audit.json", {"schema": 2, "policy": policy, "problems": list(problems), "counts": {}})
+    write(folder / "label_map.pbtxt", format_label_map(classes))
     return artifact("ingest", "dataset", folder)
+
+
+def _as_line(each):
+    objects = [{key: value for key, value in item.items() if value is not False} for item in each["objects"]]
+    return {**{key: value for key, value in each.items() if key != "split"}, "objects": objects}
 
 
 def found(number, category, score, *bbox):

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from _detection.dataset import Dataset
+from _detection.dataset import coco
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from synthetic import dataset, detections, found, image, obj, write
@@ -29,7 +29,7 @@ def evaluate(run_stage, tmp_path, images, models, params=NO_GATES, classes=CLASS
 
 def score(images, results):
     """Metrics of `results` on `images` of dataset.json."""
-    return metrics_of.box_metrics(Dataset(None, CLASSES, images).coco(), results)
+    return metrics_of.box_metrics(coco(images, CLASSES), results)
 
 
 def by_class(metrics):
@@ -90,7 +90,7 @@ def test_a_detection_in_a_crowd_region_is_neither_right_nor_wrong(flag):
     truth = [image(1, [obj("circle", 0, 0, 20, 20), obj("circle", 40, 0, 90, 50, **{flag: True})])]
     metrics = score(truth, [found(1, 1, 0.99, 50, 10, 10, 10), found(1, 1, 0.9, 0, 0, 20, 20)])
     assert by_class(metrics)["circle"]["ap50"] == 1
-    assert metrics_of.object_counts(Dataset(None, CLASSES, truth).coco())["crowd_regions"] == 1
+    assert metrics_of.object_counts(coco(truth, CLASSES))["crowd_regions"] == 1
 
 
 def test_a_difficult_object_counts_like_any_other():

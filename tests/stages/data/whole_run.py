@@ -6,7 +6,7 @@ import math
 import random
 
 from PIL import Image, ImageDraw
-from synthetic import image, obj, write
+from synthetic import dataset, image, obj, problem, write
 
 from stage_helpers import artifact
 
@@ -151,18 +151,8 @@ def dataset_artifact(folder, classes=CLASSES, count=6):
         (folder / "images").mkdir(parents=True, exist_ok=True)
         picture.save(folder / entry["file"])
         images.append(entry)
-    problem = {
-        "severity": "warning",
-        "code": "exif-orientation",
-        "file": "train/a.xml",
-        "line": 3,
-        "object": None,
-        "message": "turned",
-        "action": "kept",
-    }
-    write(folder / "dataset.json", {"schema": 1, "classes": classes, "images": images})
-    write(folder / "audit.json", {"schema": 1, "problems": [problem], "counts": {}})
-    write(folder / "label_map.pbtxt", "".join("item {\n  id: %d\n  name: '%s'\n}\n" % each for each in enumerate(classes, start=1)))
+    found = [problem("warning", "exif-orientation", message="turned")]
+    dataset(folder, images, classes, found)
     return images
 
 
