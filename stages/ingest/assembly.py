@@ -77,6 +77,8 @@ def _settle_frames(drafts, table, exif, audit):
             message = "the declared size is %d × %d, but %s has %d × %d pixels" % (*declared, draft.name, *shown)
             if shown != stored:
                 message += " (%d × %d as they are stored)" % stored
+            elif declared == (shown[1], shown[0]):
+                message += " (turned: its EXIF orientation may have been lost)"
             audit.bad("size-differs", image.file, message, image.line, image=draft.row)
             continue
         kept.append(draft)
@@ -117,7 +119,10 @@ def make_objects(table, drafts, audit):
 def _in_pixels(table, drafts, rows, place):
     """Boxes in pixels of the upright picture, float64 [n, 4]."""
     facts = np.array(
-        [(*stored_size(draft.checked), draft.checked.width, draft.checked.height, draft.checked.orientation, draft.stored) for draft in drafts],
+        [
+            (*stored_size(draft.checked), draft.checked.width, draft.checked.height, draft.checked.orientation, draft.stored)
+            for draft in drafts
+        ],
         np.float64,
     ).reshape(-1, 6)[place]
     stored = facts[:, 5] > 0

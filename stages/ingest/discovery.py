@@ -46,29 +46,26 @@ def _check(places, split, spec):
 
 
 def _check_options(places, layout, split, spec):
-    known = (*_WAYS, *layout.options)
+    known = (*layout.ways, *layout.options)
     for key in spec:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
+        if key in known:
+            continue
+        if key in _WAYS:
             raise StageError(
-                "a split has a key that the layout %s does not know" % layout.name,
+                "a split does not fit the layout",
                 "splits.%s.%s" % (split, key),
-                "one of %s" % ", ".join(known),
-                key,
-                places.remedy(split, near[0] if near else "folder", spec[key] if near else "NAME"),
+                "one of %s, which the layout %s knows" % (", ".join(known), layout.name),
+                "layout: %s" % layout.name,
+                "leave `layout` out: it is found by looking",
             )
-    if "csv" in spec and layout.name != "csv":
-        raise _other_layout(split, "csv", layout)
-
-
-def _other_layout(split, fitting, layout):
-    return StageError(
-        "a split does not fit the layout",
-        "splits.%s" % split,
-        "layout: %s" % fitting,
-        "layout: %s" % layout.name,
-        "leave `layout` out: it is found by looking",
-    )
+        near = difflib.get_close_matches(key, known, 1)
+        raise StageError(
+            "a split has a key that the layout %s does not know" % layout.name,
+            "splits.%s.%s" % (split, key),
+            "one of %s" % ", ".join(known),
+            key,
+            places.remedy(split, near[0] if near else "folder", spec[key] if near else "NAME"),
+        )
 
 
 def _told(places, splits):
@@ -78,15 +75,22 @@ def _told(places, splits):
         if "csv" in spec:
             found = [BY_NAME["csv"]]
         else:
-            way = next(way for way in ("annotations", "folder", "list") if way in spec)
-            path = places.root if way == "list" else places.either(split, way, spec[way])
-            if way == "list":
-                places.file(split, "list", spec["list"])
-            found = _fitting(path)
+            path, usual = _where(places, split, spec)
+            found = _fitting(path) or usual
             if not found:
                 raise _nothing_in(places, path, None, split)
         fitting = found if fitting is None else [layout for layout in fitting if layout in found]
     return _only(fitting, places.root, "splits")
+
+
+def _where(places, split, spec):
+    """(the path that tells a split's layout, the layouts where it does not)."""
+    if "annotations" in spec:
+        return places.either(split, "annotations", spec["annotations"]), []
+    if "folder" in spec:
+        return places.folder(split, "folder", spec["folder"]), []
+    places.file(split, "list", spec["list"])
+    return places.root, [BY_NAME["voc"]]
 
 
 def _seen(places):
@@ -141,7 +145,9 @@ def split_folders(root):
 def _nothing_in(places, folder, layout, split="train"):
     """The StageError that says what there is where annotations were looked for."""
     if not folder.is_dir():
-        return StageError("the file is of no known layout", folder, _known(layout), neighbours(folder), places.remedy(split, "annotations", "FILE"))
+        return StageError(
+            "the file is of no known layout", folder, _known(layout), neighbours(folder), places.remedy(split, "annotations", "FILE")
+        )
     below = _below(folder, layout)
     if below:
         names = [printable(places.relative(entry)) for entry in below]

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from layouts import BY_NAME
+from problems import printable
 from tables import FRACTION
 
 from _detection.workers import ordered_map
@@ -31,7 +32,8 @@ class Table(NamedTuple):
 
 def read_sources(layout, sources, places, scratch, processes, progress, audit):
     """The `Table` of all sources. scratch: a folder for files that a reader makes; findings go to `audit`. Raises StageError."""
-    jobs = [(number, job) for number, source in enumerate(sources) for job in layout.jobs(source, places, scratch)]
+    usable = [_with_usable_names(source, places, audit) for source in sources]
+    jobs = [(number, job) for number, source in enumerate(usable) for job in layout.jobs(source, places, scratch)]
     merger = _Merger(layout.merges)
     parts = ordered_map(_read, [(layout.name, job) for _, job in jobs], processes, chunk=1)
     for done, ((number, _), part) in enumerate(zip(jobs, parts, strict=True), 1):
@@ -39,6 +41,14 @@ def read_sources(layout, sources, places, scratch, processes, progress, audit):
         merger.add(number, part, audit)
         progress(done, len(jobs), "part")
     return merger.table()
+
+
+def _with_usable_names(source, places, audit):
+    """The source without files whose names cannot be written down."""
+    odd = [path for path in source.files if printable(str(path)) != str(path)]
+    for path in odd:
+        audit.bad("name-not-utf8", places.relative(path), "the file's name is not UTF-8: rename it")
+    return source._replace(files=[path for path in source.files if path not in odd]) if odd else source
 
 
 def _read(job):
@@ -81,9 +91,7 @@ class _Merger:
 
     def table(self):
         empty = {"box": np.empty((0, 4), np.float64), "fraction": np.empty(0, bool), "flags": np.empty(0, np.uint8)}
-        joined = {
-            name: np.concatenate(parts) if parts else empty.get(name, np.empty(0, np.int32)) for name, parts in self.columns.items()
-        }
+        joined = {name: np.concatenate(parts) if parts else empty.get(name, np.empty(0, np.int32)) for name, parts in self.columns.items()}
         return Table(self.images, np.array(self.source, np.int32), list(self.names), extra=self.extra, **joined)
 
 

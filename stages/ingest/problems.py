@@ -61,7 +61,9 @@ class Audit:
 
     def _add(self, severity, code, file, line, number, message, action, image, row):
         # A file name that is not UTF-8 is shown with escapes.
-        problem = dict(zip(FIELDS, (severity, code, printable(file), line or None, number or None, printable(message), action), strict=True))
+        problem = dict(
+            zip(FIELDS, (severity, code, printable(file), line or None, number or None, printable(message), action), strict=True)
+        )
         self._stream.write(json.dumps(problem, ensure_ascii=False) + "\n")
         self._codes[code] += 1
         group = self._groups.setdefault((severity, code, action), [0, problem])
@@ -129,7 +131,11 @@ class Audit:
             lines.append("… and %d more" % (total - SHOWN))
         raise StageError(
             "the dataset has %d %s: %s"
-            % (total, "problem" if total == 1 else "problems", ", ".join("%d %s" % (number, code) for code, number in sorted(refused.items()))),
+            % (
+                total,
+                "problem" if total == 1 else "problems",
+                ", ".join("%d %s" % (number, code) for code, number in sorted(refused.items())),
+            ),
             place(self._refused[0]),
             "a dataset without errors",
             "\n".join(lines),

@@ -88,7 +88,17 @@ def _told(place, drafts, table, objects, bounds, masks):
         if more:
             extra[number] = more
     labels = table.images[draft.row].labels
-    return place + 1, draft.name, draft.annotation, draft.checked, objects.label[rows], objects.box[rows], objects.flags[rows], extra, labels
+    return (
+        place + 1,
+        draft.name,
+        draft.annotation,
+        draft.checked,
+        objects.label[rows],
+        objects.box[rows],
+        objects.flags[rows],
+        extra,
+        labels,
+    )
 
 
 def _lines(job):

@@ -30,12 +30,13 @@ class Layout:
 
     name: as in the stage's parameter `layout`. title: as in the documentation. merges: whether an image's objects may be told in several
     places (lines of a table), so that rows of images with the same name are one image; else an image that is told twice is an error.
-    options: keys that a split of the parameter `splits` may have besides folder, annotations, images and list.
+    ways: keys that a split of the parameter `splits` may have in every layout of the kind; options: those of this layout alone.
     """
 
     name = ""
     title = ""
     merges = False
+    ways = ("folder", "annotations", "list", "images")
     options = ()
 
     def fits(self, path):

@@ -7,6 +7,7 @@ import os
 import re
 
 from box_text import corner_numbers
+from findings import Findings
 from image_files import clean_name
 from layouts.base import IMAGE_FOLDERS, Layout, Source, chunks, files_in, named_folders
 from layouts.listing import listed_files, read_list
@@ -19,6 +20,7 @@ _LISTS = "ImageSets/Main"
 _TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no", "unspecified", "")
 _FLAGS = {"difficult": DIFFICULT, "truncated": TRUNCATED, "occluded": OCCLUDED}
 _FILES = 200  # of a job
+_LOOKED_AT = 20  # files, of which one must begin as an annotation
 _PEEKED = 4096  # bytes
 
 
@@ -31,7 +33,7 @@ class Voc(Layout):
     def fits(self, path):
         if path.is_file():
             return path.suffix.lower() == ".xml" and _is_voc(path)
-        return any(_is_voc(file) for file in _annotations(path)[1][:1])
+        return any(_is_voc(file) for file in _annotations(path)[1][:_LOOKED_AT])
 
     def splits(self, folder):
         """VOC's own lists, where each annotation's split is told."""
@@ -58,9 +60,10 @@ class Voc(Layout):
         return named if beside in named else [beside, *named]
 
     def jobs(self, source, places, scratch):
-        files, findings = source.files, None
         if source.listed:
             files, findings = listed_files(source, places, ".xml")
+        else:
+            files, findings = source.files, _unread(source, places)
         for number, chunk in enumerate(chunks(files, _FILES) or [[]]):
             yield [(str(path), places.relative(path)) for path in chunk], findings if number == 0 else None
 
@@ -80,6 +83,16 @@ def _annotations(folder):
         if files:
             return place, files
     return folder, []
+
+
+def _unread(source, places):
+    """A `Finding` for each folder beside the annotation files that holds some more."""
+    findings = Findings()
+    for below in sorted(entry for entry in source.files[0].parent.iterdir() if entry.is_dir()) if source.files else ():
+        number = len(files_in(below, ".xml"))
+        if number:
+            findings.doubt("subfolder-unread", places.relative(below), "%d annotation files in this sub-folder were not read" % number)
+    return findings.items
 
 
 def _is_voc(path):

@@ -5,6 +5,7 @@ import math
 import shutil
 
 import pytest
+from _detection import dataset as datasets
 from _runtime import StageError
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -107,15 +108,15 @@ def outcome(workshop, name, data, policy, **params):
         assert error.remedy
         json.dumps(error.as_dict(), ensure_ascii=False).encode("utf-8")
         return None
-    value = json.loads((task.output / "dataset.json").read_text(encoding="utf-8"))
-    for image in value["images"]:
+    dataset = datasets.load(task.output)
+    for image in dataset.images():
         for item in image["objects"]:
             xmin, ymin, xmax, ymax = item["bbox"]
             assert all(math.isfinite(edge) for edge in item["bbox"])
             assert 0 <= xmin < xmax <= WIDTH
             assert 0 <= ymin < ymax <= HEIGHT
-            assert item["class"] in value["classes"]
-    return value
+            assert item["class"] in dataset.classes
+    return dataset
 
 
 POLICIES = st.sampled_from(["refuse", "drop", "clip"])
@@ -187,7 +188,7 @@ def table(tmp_path_factory):
 def test_any_lines_of_a_csv(table, header, rows, policy):
     value = outcome(table, "labels.csv", (header + "\n" + rows).encode("utf-8"), policy, layout="csv")
     if rows == "a.jpg,64,48,cat,1,1,9,9" and header.startswith("filename,width,height,class,xmin,ymin"):
-        assert len(value["images"][0]["objects"]) == 1
+        assert len(value.images()[0]["objects"]) == 1
 
 
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass"))), POLICIES)

@@ -13,7 +13,7 @@ from voc_files import image_bytes, ingest, run_here, voc, write_pair
 from stage_helpers import artifact, load
 
 load("ingest", "run")
-val_choice = load("ingest", "val_choice")
+split_choice = load("ingest", "split_choice")
 
 
 def put(root, annotation, image, seed=0):
@@ -119,7 +119,7 @@ REFUSED = {
     "an empty list": ({"splits": {"train": {"list": "empty.txt"}}}, "list is empty", "1 lines", "names"),
     "a folder without annotations": ({"splits": {"train": {"folder": "bare"}}}, "no annotations", ".jpg", "folder: NAME"),
     "an empty folder": ({"splits": {"train": {"annotations": "none"}}}, "no annotations", "no files", "folder: NAME"),
-    "annotations in sub-folders": ({}, "annotations are in sub-folders", "1 in train", "splits: {train: {folder: train}}"),
+    "annotations in sub-folders": ({"path": "deep"}, "annotations are in sub-folders", "one", "splits: {one: {folder: one}}"),
     "two ways at once": ({"splits": {"train": {"folder": "train", "csv": "a.csv"}}}, "told twice", "csv, folder", "folder: train"),
     "no way at all": ({"splits": {"train": {"images": "train"}}}, "not told where", "images", "folder: train"),
     "outside": ({"splits": {"train": {"folder": "../other"}}}, "outside the dataset's folder", "../other", "path"),
@@ -154,12 +154,14 @@ def test_refuses(tmp_path, case):
     params, what, found, remedy = REFUSED[case]
     root = tmp_path / "root"
     put(root, "train/a.xml", "train/a.jpg")
+    put(tmp_path / "deep", "one/a.xml", "one/a.jpg")
     (root / "bare").mkdir()
     (root / "bare" / "b.jpg").write_bytes(image_bytes())
     (root / "none").mkdir()
     (root / "empty.txt").write_text("\n")
     with pytest.raises(StageError, match=what) as caught:
-        run_here("ingest", tmp_path / "out", {"images": None}, **dict({"path": str(root)}, **params))
+        path = {"path": str(tmp_path / params["path"])} if params.get("path") else {}
+        run_here("ingest", tmp_path / "out", {"images": None}, **dict({"path": str(root)}, **dict(params, **path)))
     assert found in caught.value.found
     assert remedy in caught.value.remedy
 
@@ -229,26 +231,32 @@ def many(number, classes=3):
     return [("%064x" % (place * 7919), {"c%d" % (place % classes)} | ({"common"} if place % 2 else set())) for place in range(number)]
 
 
+def alone(images):
+    """Each content a group of its own."""
+    return [(sha256, sha256, classes) for sha256, classes in images]
+
+
 IMAGES = st.lists(st.tuples(st.integers(0, 40).map("{:064x}".format), st.sets(st.sampled_from("abc"))), max_size=40)
 
 
 @given(IMAGES, st.floats(0.01, 0.9), st.integers(0, 5))
 def test_a_choice_leaves_every_group_some_training_images(images, fraction, seed):
-    chosen = val_choice.choose_val(images, fraction, seed)
-    assert chosen < {sha256 for sha256, _ in images} or not images
-    assert chosen == val_choice.choose_val(list(reversed(images)), fraction, seed)
+    images = alone(images)
+    chosen = split_choice.choose(images, fraction, seed)
+    assert chosen < {sha256 for _, sha256, _ in images} or not images
+    assert chosen == split_choice.choose(list(reversed(images)), fraction, seed)
 
 
 @settings(max_examples=50)
 @given(st.integers(30, 120), st.integers(0, 3))
 def test_adding_an_image_hardly_changes_the_choice(number, seed):
-    before, after = (val_choice.choose_val(many(size), 0.2, seed) for size in (number, number + 1))
+    before, after = (split_choice.choose(alone(many(size)), 0.2, seed) for size in (number, number + 1))
     assert len(before ^ after) <= 3
 
 
 def test_another_seed_chooses_others():
-    assert val_choice.choose_val(many(90), 0.2, 1) != val_choice.choose_val(many(90), 0.2, 2)
+    assert split_choice.choose(alone(many(90)), 0.2, 1) != split_choice.choose(alone(many(90)), 0.2, 2)
 
 
 def test_no_fraction_chooses_nothing():
-    assert val_choice.choose_val(many(90), 0, 1) == set()
+    assert split_choice.choose(alone(many(90)), 0, 1) == set()

@@ -23,7 +23,7 @@ def one(tmp_path, xml, image="a.jpg", content=None, name="a.xml", **params):
     return dataset.images()[0]["objects"], audit
 
 
-CAT = {"class": "cat", "bbox": [10.0, 10.0, 30.0, 40.0], "difficult": False, "truncated": False, "group_of": False, "crowd": False}
+CAT = {"class": "cat", "bbox": [10.0, 10.0, 30.0, 40.0], **dict.fromkeys(datasets.FLAGS, False)}
 
 
 def test_the_canonical_dataset(tmp_path):
@@ -55,7 +55,7 @@ def test_the_canonical_dataset(tmp_path):
         "background": 1,
         "objects": 2,
         "classes": {"cat": 1, "dog": 1},
-        "flags": {"difficult": 2, "truncated": 2, "group_of": 0, "crowd": 0},
+        "flags": dict(dict.fromkeys(datasets.FLAGS, 0), difficult=2, truncated=2),
     }
     assert audit["counts"]["classes"] == {"cat": 2, "dog": 1}
     assert [problem["code"] for problem in audit["problems"]] == ["class-unmeasured"]  # no dog in test
@@ -77,7 +77,7 @@ READ_ALIKE = {
     "processing instructions": "<?xml-stylesheet href='x'?>" + BODY.replace("cat", "c<?x y?>at"),
     "character data sections": BODY.replace("cat", "<![CDATA[cat]]>"),
     "an absolute path that does not exist": BODY.replace("<filename>", "<path>C:\\tensorflow\\train\\a.jpg</path><filename>"),
-    "unknown tags": BODY.replace("<name>", "<pose>Left</pose><occluded>1</occluded><attributes><attribute/></attributes><name>"),
+    "unknown tags": BODY.replace("<name>", "<mood>glad</mood><attributes><attribute/></attributes><name>"),
     "parts with boxes of their own": BODY.replace("<name>", "<part><name>head</name><bndbox><xmin>1</xmin></bndbox></part><name>"),
     "flags spelled out": BODY.replace("<name>", "<truncated>False</truncated><difficult>no</difficult><name>"),
     "pose Unspecified as a flag": BODY.replace("<name>", "<difficult>Unspecified</difficult><name>"),
@@ -166,8 +166,8 @@ def test_hidden_files_are_not_looked_at(tmp_path):
 
 def test_the_same_box_twice_is_reported(tmp_path):
     objects, audit = one(tmp_path, voc(boxes=[("cat", 10, 10, 30, 40)] * 2))
-    assert len(objects) == 2
-    assert [(problem["code"], problem["object"]) for problem in audit["problems"]] == [("box-repeated", 2)]
+    assert len(objects) == 1
+    assert [(problem["code"], problem["object"], problem["action"]) for problem in audit["problems"]] == [("box-repeated", 2, "dropped")]
 
 
 def test_the_same_image_twice_in_a_split_is_reported(tmp_path):
@@ -182,7 +182,9 @@ def test_the_same_image_twice_in_a_split_is_reported(tmp_path):
 
 def test_classes_that_differ_in_case_only_are_reported(tmp_path):
     _, audit = one(tmp_path, voc(boxes=[("cat", 1, 1, 9, 9), ("Cat", 1, 1, 9, 9)]))
-    assert [problem["message"] for problem in audit["problems"]] == ["Cat and cat differ only in case or spaces: one class or several?"]
+    assert [problem["message"] for problem in audit["problems"]] == [
+        "Cat and cat differ only in case, spaces, hyphens or underscores: one class or several?"
+    ]
 
 
 def test_a_turned_photo_is_reported_by_name(tmp_path):
@@ -192,9 +194,8 @@ def test_a_turned_photo_is_reported_by_name(tmp_path):
     exif[0x0112] = 6
     _, audit = one(tmp_path, voc(), content=image_bytes(exif=exif))
     assert [(problem["code"], problem["file"], problem["action"]) for problem in audit["problems"]] == [
-        ("exif-orientation", "a.jpg", "kept")
+        ("exif-orientation", "a.jpg", "fixed"),
     ]
-    assert "is 6" in audit["problems"][0]["message"]
 
 
 def test_the_result_does_not_depend_on_the_number_of_processes(tmp_path):
@@ -206,5 +207,7 @@ def test_the_result_does_not_depend_on_the_number_of_processes(tmp_path):
     for cpus in (1, 2, 3):
         task = ingest(tmp_path / str(cpus), root, cpus=cpus, on_error="drop", val_fraction=0.2)
         results.append({path.relative_to(task.output).as_posix(): path.read_bytes() for path in task.output.rglob("*") if path.is_file()})
-    assert len(results[0]) == 51 + 3
+    assert len(results[0]) == 51 + len(
+        ["dataset.json", "train.jsonl", "val.jsonl", "label_map.pbtxt", "audit.json", "audit.csv", "contact_sheet.jpg"]
+    )
     assert results[0] == results[1] == results[2]
