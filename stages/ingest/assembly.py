@@ -28,8 +28,8 @@ class Draft:
 class Objects(NamedTuple):
     """The objects of the drafts, in columns, sorted by draft and then as they were read.
 
-    draft: int64 [n], place in the list of drafts; label: int32 [n], place in the table's names; box: float64 [n, 4], [xmin, ymin, xmax, ymax] in pixels
-    of the upright picture; flags: uint8 [n]; row: int64 [n], of the table.
+    draft: int64 [n], place in the list of drafts; label: int32 [n], place in the table's names; box: float64 [n, 4], [xmin, ymin, xmax,
+    ymax] in pixels of the upright picture; flags: uint8 [n]; row: int64 [n], of the table.
     """
 
     draft: np.ndarray
@@ -67,7 +67,7 @@ def make_drafts(table, sources, paths, checked, exif, relative, audit):
 
 
 def _settle_frames(drafts, table, exif, audit):
-    """The drafts whose declared size can be the picture's, with `stored` set: by the declared size, else as the other turned pictures have it."""
+    """The drafts whose declared size can be the picture's, `stored` set: by the declared size, else as other turned pictures have it."""
     kept, unclear = [], []
     for draft in drafts:
         image, facts = table.images[draft.row], draft.checked
@@ -184,8 +184,8 @@ def _without_repeated(objects, table, drafts, audit):
 def settle_classes(table, drafts, objects, given, known, audit):
     """(class names in the label map's order, the objects of these, `label` now counting in the classes).
 
-    given: the pipeline's list, empty for none; known: the layout's own list, or None. Without a given list the classes are those found, in the layout's order
-    or sorted. Objects of other labels than the given are reported and left out.
+    given: the pipeline's list, empty for none; known: the layout's own list, or None. Without a given list the classes are those found, in
+    the layout's order or sorted. Objects of other labels than the given are reported and left out.
     """
     found = {table.names[label] for label in np.unique(objects.label).tolist()}
     if given:

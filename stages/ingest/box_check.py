@@ -11,8 +11,8 @@ ROUNDING = 0.01  # pixels
 def judge(box, width, height):
     """(verdict uint8 [n], inside float64 [n, 4]): what is wrong with each box, and the box within the image.
 
-    box: float64 [n, 4], [xmin, ymin, xmax, ymax], edges in pixels: 0 is the image's left edge, `width` its right one. width, height: of each
-    box's image in pixels, arrays [n] or numbers. OK: finite, xmin < xmax, ymin < ymax, in the image but for ROUNDING, and with an area
+    box: float64 [n, 4], [xmin, ymin, xmax, ymax], edges in pixels: 0 is the image's left edge, `width` its right one. width, height: of
+    each box's image in pixels, arrays [n] or numbers. OK: finite, xmin < xmax, ymin < ymax, in the image but for ROUNDING, and with an area
     there. REACHES: partly outside; OUTSIDE: wholly. `inside` is the box cut at the image's edges, as 0 <= xmin <= xmax <= width.
     """
     xmin, ymin, xmax, ymax = np.ascontiguousarray(box.T)
@@ -66,7 +66,10 @@ def _mixed(image, label, box):
 
 
 def upright(box, orientation, width, height):
-    """Boxes drawn on stored pixels as they lie in the upright picture: EXIF 2.3, tag 0x0112. [n, 4]; arrays or numbers of the *stored* picture."""
+    """Boxes drawn on stored pixels as they lie in the upright picture, float64 [n, 4] (EXIF 2.3, tag 0x0112).
+
+    orientation: int [n], 1 to 8; width, height: of the stored picture, arrays [n] or numbers.
+    """
     xmin, ymin, xmax, ymax = box.T
     turned = orientation >= 5
     mirrored_x = np.isin(orientation, (2, 3, 7, 8))

@@ -16,7 +16,10 @@ def number(text):
 
 
 def corner_numbers(texts, label, file, line, place, findings, names=CORNERS):
-    """Four floats, or None where one is missing or no number (told to `findings`). texts: in the order of `names`; place: the object's number."""
+    """Four floats, or None where one is missing or no number, which `findings` are told.
+
+    texts: in the order of `names`; place: the object's number.
+    """
     values = []
     for name, text in zip(names, texts, strict=True):
         if text is None or text == "":

@@ -80,7 +80,7 @@ def _told(places, splits):
             if not found:
                 raise _nothing_in(places, path, None, split)
         fitting = found if fitting is None else [layout for layout in fitting if layout in found]
-    return _only(fitting, places.root, "splits")
+    return _only(fitting, places.root)
 
 
 def _where(places, split, spec):
@@ -101,14 +101,14 @@ def _seen(places):
         found = [layout for layout in LAYOUTS if any(layout.fits(folder) for folder in below.values())]
     if not found:
         raise _nothing_in(places, places.root, None)
-    return _only(found, places.root, "path")
+    return _only(found, places.root)
 
 
 def _fitting(path):
     return [layout for layout in LAYOUTS if layout.fits(path)]
 
 
-def _only(found, path, where):
+def _only(found, path):
     if len(found) == 1:
         return found[0]
     names = ", ".join(layout.name for layout in found)
@@ -133,7 +133,7 @@ def _natural(layout, root):
 
 
 def split_folders(root):
-    """{split: folder} of the sub-folders named train, val, valid, validation or test, in any case; of two for one split the first by name."""
+    """{split: folder} of the sub-folders named train, val, valid, validation or test, in any case; of two for one the first by name."""
     found = {}
     for folder in sorted(entry for entry in root.iterdir() if entry.is_dir()):
         split = USUAL_SPLITS.get(folder.name.lower())

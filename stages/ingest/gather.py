@@ -13,8 +13,8 @@ from _detection.workers import ordered_map
 class Table(NamedTuple):
     """All annotations. images: list of tables.Image; source: int32 [images], place in the list of sources.
 
-    Objects in columns, in the sources' order: image (row), label (place in `names`), box [n, 4] (in pixels, or where `fraction`, bool [n], as fractions
-    of the image), flags, line, number as in tables.Part; extra: {object's row: dict}.
+    Objects in columns, in the sources' order: image (row), label (place in `names`), box [n, 4] (in pixels, or where
+    `fraction`, bool [n], as fractions of the image), flags, line, number as in tables.Part; extra: {object's row: dict}.
     """
 
     images: list

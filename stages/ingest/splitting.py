@@ -5,7 +5,7 @@ import split_choice
 
 
 def settle_duplicates(drafts, objects, audit):
-    """(drafts, objects) without images whose content is in another split too (the copy in train goes); others of the same content are reported."""
+    """(drafts, objects) without images whose content is in another split too (the copy in train goes); other copies are reported."""
     by_content = {}
     for draft in drafts:
         by_content.setdefault(draft.checked.sha256, []).append(draft)

@@ -2,8 +2,8 @@
 
 import contact_sheet
 import numpy as np
-from box_check import upright
 from assembly import stored_size
+from box_check import upright
 
 
 def draw_worst(path, table, paths, checked, audit, relative):
@@ -16,7 +16,7 @@ def draw_worst(path, table, paths, checked, audit, relative):
 
 
 def _offenders(table, audit):
-    """{image's row: [(severity, code, object's row or None)]}: what the audit knows of images, and what readers said of a file that tells one image."""
+    """{image's row: [(severity, code, object's row or None)]}: of the audit, and what readers said of a file that tells one image."""
     offenders = {row: list(told) for row, told in audit.offenders.items()}
     by_file = {}
     for row, image in enumerate(table.images):

@@ -3,13 +3,13 @@
 import json
 
 import numpy as np
-from masks import MaskError, rasterized, upright
+from assembly import stored_size
 from image_files import SUFFIX
+from masks import MaskError, rasterized, upright
 
 from _detection.dataset import FLAGS, SCHEMA, split_file
 from _detection.workers import ordered_map
 from _runtime import atomic_write, write_json
-from assembly import stored_size
 
 _IMAGES = 500  # of a job
 _MASKS = 64
@@ -55,9 +55,8 @@ def write_dataset(folder, table, drafts, objects, masks, classes, hierarchy, pro
     splits = {}
     for split in sorted({draft.split for draft in drafts}):
         places = in_order([place for place, draft in enumerate(drafts) if draft.split == split], drafts, split)
-        jobs = []
-        for start in range(0, len(places), _IMAGES):
-            jobs.append((classes, [_told(place, drafts, table, objects, bounds, masks) for place in places[start : start + _IMAGES]]))
+        pieces = [places[start : start + _IMAGES] for start in range(0, len(places), _IMAGES)]
+        jobs = [(classes, [_told(place, drafts, table, objects, bounds, masks) for place in piece]) for piece in pieces]
         with atomic_write(folder / split_file(split)) as stream:
             for text in ordered_map(_lines, jobs, processes, chunk=1):
                 stream.write(text)
@@ -137,7 +136,7 @@ def _image(classes, number, name, annotation, facts, label, box, flags, extra, l
     return image
 
 
-def counts(table, drafts, objects, classes, audit):
+def counts(drafts, objects, classes, audit):
     """The counts of audit.json: of images, objects, classes and flags for each split, of problems for each code."""
     splits = {}
     order = sorted({draft.split for draft in drafts})

@@ -53,7 +53,6 @@ class Layout:
         Sub-folders train, val, test that each fit are found without this.
         """
         del folder
-        return None
 
     def source(self, places, split, spec):
         """The `Source` of a split. places: `Places`; spec: {way: path, relative to the dataset's folder}. Raises StageError."""

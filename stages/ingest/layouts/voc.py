@@ -9,11 +9,11 @@ import re
 from box_text import corner_numbers
 from findings import Findings
 from image_files import clean_name
-from layouts.base import IMAGE_FOLDERS, Layout, Source, chunks, files_in, named_folders
-from layouts.listing import listed_files, read_list
-from lxml import etree
 from tables import DIFFICULT, OCCLUDED, TRUNCATED, Image, PartBuilder
 from xml_file import parse_xml, text_of
+
+from layouts.base import IMAGE_FOLDERS, Layout, Source, chunks, files_in, named_folders
+from layouts.listing import listed_files, read_list
 
 _ANNOTATION_FOLDERS = ("Annotations", "annotations", "labels", "xml", "xmls")
 _LISTS = "ImageSets/Main"
@@ -144,7 +144,7 @@ def _object(part, row, element, number, file):
         return
     box = element.find("bndbox")
     if box is None:
-        tags = ", ".join("<%s>" % child.tag for child in element if not isinstance(child, etree._Comment))
+        tags = ", ".join("<%s>" % child.tag for child in element)
         part.findings.bad("box-missing", file, "%s has no <bndbox>, only %s" % (label, tags), element.sourceline, number)
         return
     flags = 0

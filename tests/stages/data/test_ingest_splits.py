@@ -159,9 +159,10 @@ def test_refuses(tmp_path, case):
     (root / "bare" / "b.jpg").write_bytes(image_bytes())
     (root / "none").mkdir()
     (root / "empty.txt").write_text("\n")
+    path = {"path": str(tmp_path / params["path"])} if params.get("path") else {}
+    params = dict({"path": str(root)}, **dict(params, **path))
     with pytest.raises(StageError, match=what) as caught:
-        path = {"path": str(tmp_path / params["path"])} if params.get("path") else {}
-        run_here("ingest", tmp_path / "out", {"images": None}, **dict({"path": str(root)}, **dict(params, **path)))
+        run_here("ingest", tmp_path / "out", {"images": None}, **params)
     assert found in caught.value.found
     assert remedy in caught.value.remedy
 
