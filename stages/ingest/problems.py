@@ -18,7 +18,7 @@ class Audit:
 
     A problem is {severity, code, file, line, object, message, action}: severity "error" (the data is wrong), "warning" (doubtful) or
     "note"; code names the rule; file is relative to the dataset's folder; line and object (its number in the file) count from 1, or are
-    None;    action is what was done: "refused", "dropped", "clipped", "fixed" or "kept".
+    None; action is what was done: "refused", "dropped", "clipped", "fixed" or "kept".
 
     path: the file that keeps them, a JSON object a line. `image` of the methods below is the image's row, where it is known.
     """

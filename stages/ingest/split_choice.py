@@ -14,7 +14,7 @@ def choose(images, fraction, seed):
     """The groups that are chosen: a set.
 
     images: (group, sha256 of the content, set of class names) of each image; a group is whatever must not be torn apart (a text; images of
-    the same content must be in the same one). Stratified: groups are put together by the rarest of their classes (none: a stratum of its own);
+    the same content must be in the same one). Stratified: groups are put together by the rarest of their classes (none: one of its own);
     from each stratum of n different contents about fraction × n are taken, at least one group where there are two, never all, in the order
     of a hash of seed and group. A new image so moves at most one other group of its stratum across.
     """
