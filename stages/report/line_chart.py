@@ -73,7 +73,7 @@ def line_chart(chart_id, title, series, x_label, description, marks=(), x_range=
     y_scale, y_ticks = _y_axis(values, y_range, log)
     lines = [_line(each, x_scale, y_scale) for each in series]
     shown = [Tick(round(x_scale(mark.at), 1), mark.label) for mark in marks if x_scale.low <= mark.at <= x_scale.high]
-    x_ticks = [Tick(round(x_scale(value), 1), _label(value)) for value in _ticks(x_scale.low, x_scale.high, 8)]
+    x_ticks = [Tick(round(x_scale(value), 1), number_label(value)) for value in round_ticks(x_scale.low, x_scale.high, 8)]
     return Chart(chart_id, title, description, x_label, x_ticks, y_ticks, lines, shown)
 
 
@@ -118,28 +118,28 @@ def _y_axis(values, y_range, log):
         low, high = math.log10(min(values)), math.log10(max(values))
         low, high = (low - 0.1, high + 0.1)
         scale = _Scale(low, high, HEIGHT - BOTTOM, TOP)
-        ticks = [Tick(round(scale(math.log10(value)), 1), _label(value)) for value in _log_ticks(low, high)]
+        ticks = [Tick(round(scale(math.log10(value)), 1), number_label(value)) for value in log_ticks(low, high)]
         return (lambda value: scale(math.log10(value))), ticks
     low, high = y_range or (min(values), max(values))
     if low == high:
         low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
-    steps = _ticks(low, high, 5)
+    steps = round_ticks(low, high, 5)
     if y_range is None:
         step = steps[1] - steps[0] if len(steps) > 1 else (high - low)
         low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
-        steps = _ticks(low, high, 5)
+        steps = round_ticks(low, high, 5)
     scale = _Scale(low, high, HEIGHT - BOTTOM, TOP)
-    return scale, [Tick(round(scale(value), 1), _label(value)) for value in steps]
+    return scale, [Tick(round(scale(value), 1), number_label(value)) for value in steps]
 
 
 def _line(series, x_scale, y_scale):
     points = [(round(x_scale(x), 1), round(y_scale(y), 1), x, y) for x, y in thin(series.points)]
     path = "M" + "L".join(f"{x:g},{y:g}" for x, y, _, _ in points)
-    dots = [(x, y, f"{_label(at)}: {value:.4g}") for x, y, at, value in points] if series.markers or len(points) == 1 else []
+    dots = [(x, y, f"{number_label(at)}: {value:.4g}") for x, y, at, value in points] if series.markers or len(points) == 1 else []
     return Line(series.label, path, dots)
 
 
-def _ticks(low, high, about):
+def round_ticks(low, high, about):
     """Round values (1, 2 or 5 times a power of ten apart) in low..high, some `about` of them."""
     rough = (high - low) / about
     power = 10 ** math.floor(math.log10(rough))
@@ -148,13 +148,15 @@ def _ticks(low, high, about):
     return [number * step for number in range(first, last + 1)]
 
 
-def _log_ticks(low, high):
+def log_ticks(low, high):
+    """Powers of ten within 10**low..10**high; where there are few, 2 and 5 times them too."""
     factors = (1, 2, 5) if high - low < 3 else (1,)
     values = [factor * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for factor in factors]
     return [value for value in values if low <= math.log10(value) <= high]
 
 
-def _label(value):
+def number_label(value):
+    """A tick's number: three digits, or all of a whole number."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.10g}" if value == int(value) else f"{value:.3g}"
 
 

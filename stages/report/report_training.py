@@ -1,48 +1,7 @@
-"""The page's part on what went into the model: dataset, configuration and training."""
+"""The page's part on how the model was made: configuration and training."""
 
 from line_chart import Mark, Series, line_chart
 from page import plain, seconds
-
-MOST_PROBLEMS = 50  # of an audit, told one by one
-USUAL_SPLITS = ("train", "val", "test")
-
-
-def datasets(artifacts):
-    """Images and objects of each class by split, and what the audit found."""
-    return [_dataset(each) for each in artifacts.of("dataset")]
-
-
-def _dataset(artifact):
-    dataset, audit = artifact.json("dataset.json"), artifact.json("audit.json") or {}
-    splits = {}
-    for image in dataset["images"]:
-        split = splits.setdefault(
-            image["split"], {"images": 0, "background": 0, "objects": 0, "classes": dict.fromkeys(dataset["classes"], 0)}
-        )
-        split["images"] += 1
-        split["background"] += not image["objects"]
-        split["objects"] += len(image["objects"])
-        for obj in image["objects"]:
-            split["classes"][obj["class"]] += 1
-    problems = audit.get("problems") or []
-    order = [split for split in USUAL_SPLITS if split in splits] + sorted(splits.keys() - set(USUAL_SPLITS))
-    return {
-        "name": artifact.name,
-        "classes": dataset["classes"],
-        "heads": [f"#{name}" for name in dataset["classes"]],
-        "splits": {split: splits[split] for split in order},
-        "problems": problems[:MOST_PROBLEMS],
-        "problem_count": len(problems),
-        "codes": _codes(problems),
-    }
-
-
-def _codes(problems):
-    codes = {}
-    for problem in problems:
-        key = (problem.get("code"), problem.get("severity"), problem.get("action"))
-        codes[key] = codes.get(key, 0) + 1
-    return [(*key, count) for key, count in codes.items()]
 
 
 def configs(artifacts):

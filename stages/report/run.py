@@ -5,9 +5,10 @@ from importlib.metadata import version
 from example_pictures import boxes_above, pictures
 from page import render
 from report_artifacts import Artifacts
+from report_dataset import datasets
 from report_models import audits, compilations, evaluations, packages, tflites
 from report_overview import graph, headline, stages, tools, unchecked, verdict, warnings
-from report_training import configs, datasets, trainings
+from report_training import configs, trainings
 
 from _detection.dataset import load
 from _runtime import run, write_text

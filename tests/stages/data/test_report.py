@@ -8,8 +8,10 @@ import re
 import pytest
 from lxml import html
 from PIL import Image
-from synthetic import write
+from synthetic import dataset, image, obj, problem, write
 from whole_run import STAGES, manifest, metrics, read, task_run, whole_run
+
+from stage_helpers import artifact
 
 PARAMS = {"pictures": 4, "threshold": 0.5}
 
@@ -203,8 +205,6 @@ def test_training_shows_curves_and_where_quantization_starts(page):
 
 def test_the_other_parts_show_what_their_artifacts_say(page):
     text = page()
-    assert table(part(text, "dataset"), "Images and objects")[0][:2] == ["train", "1"]
-    assert table(part(text, "dataset"), "What the audit")[0] == ["exif-orientation", "warning", "kept", "1"]
     assert table(part(text, "quantization"), "Layers between") == [
         ["Conv2D", "2", "2"],
         ["DepthwiseConv2dNative", "1", "1"],
@@ -215,6 +215,153 @@ def test_the_other_parts_show_what_their_artifacts_say(page):
     assert table(part(text, "configuration"), "What was changed")[0] == ["model.ssd.num_classes", "90", "2", "classes of the label map"]
     assert table(part(text, "package"), "package")[0][:2] == ["labels.txt", "14 B"]
     assert words(part(text, "warnings")) == "Warnings configure the batch is small"
+
+
+# What the dataset part tells.
+
+NAMES = ["cat", "dog", "eel"]
+IMAGES = [
+    image(1, [obj("cat", 0, 0, 50, 40), obj("cat", 0, 0, 10, 8, crowd=True)], split="train"),
+    image(2, [obj("dog", 0, 0, 10, 8, mask={"size": [80, 100], "counts": "Pm1"})], split="train"),
+    image(3, [], split="train"),
+    image(4, [obj("dog", 0, 0, 100, 80, difficult=True)], split="test"),
+    image(5, [obj("dog", 0, 0, 5, 5)], split="extra"),
+]
+EMPTY = problem("error", "box-empty", "dropped", "a.xml", 7, 2, "dog: xmin 3 is not less than xmax 3")
+TURNED = problem("warning", "exif-orientation", "fixed", "b.jpg", None, None, "turned by 90 degrees")
+UNSEEN = problem("note", "class-unused", "kept", "classes", None, None, "no object is a bird")
+
+
+@pytest.fixture
+def dataset_section(run_stage, tmp_path):
+    """dataset_section(problems, …) makes a report of a dataset artifact alone; returns its section on the dataset."""
+
+    def call(problems=(), images=IMAGES, classes=NAMES, sheet=None, policy="drop", count=1):
+        entries = []
+        for number in range(count):
+            entries.append({**dataset(tmp_path / ("set%d" % number), images, classes, problems, policy), "name": "ingest%d" % number})
+            if sheet is not None:
+                (tmp_path / ("set%d" % number) / "contact_sheet.jpg").write_bytes(sheet)
+        outcome = run_stage("report", PARAMS, {"artifacts": entries})
+        assert outcome.code == 0, outcome.log
+        return part((outcome.output / "report.html").read_text(encoding="utf-8"), "dataset")
+
+    return call
+
+
+def heads(section, caption):
+    """The columns' titles of the table whose caption begins so."""
+    found = section.xpath(".//table[starts-with(normalize-space(caption), $caption)]/thead/tr/th", caption=caption)
+    return [words(cell) for cell in found]
+
+
+def bars(section, title):
+    """{row's label: counts} of the chart of bars with that title."""
+    (chart,) = section.xpath(".//figure[figcaption[normalize-space()=$title]]", title=title)
+    found = {}
+    for row in chart.xpath(".//*[local-name()='g']"):
+        label, *numbers = [words(each) for each in row.xpath("./*[local-name()='text']")]
+        found[label] = numbers
+    return found
+
+
+def test_each_split_is_counted_with_the_flags_that_occur_the_usual_splits_first(dataset_section):
+    section = dataset_section()
+    assert heads(section, "Images and objects") == ["Split", "Images", "Background", "Objects", "Difficult", "Crowd", "With a mask"]
+    assert table(section, "Images and objects") == [
+        ["train", "3", "1", "3", "0", "1", "1"],
+        ["test", "1", "0", "1", "1", "0", "0"],
+        ["extra", "1", "0", "1", "0", "0", "0"],
+    ]
+
+
+def test_images_with_labels_of_their_own_are_counted(dataset_section):
+    section = dataset_section(images=[{**IMAGES[0], "labels": {"present": ["cat"], "absent": []}}])
+    assert heads(section, "Images and objects")[-1] == "Images with labels"
+    assert table(section, "Images and objects")[0][-1] == "1"
+
+
+def test_each_splits_classes_are_bars_of_objects_and_images_the_most_frequent_class_first(dataset_section):
+    section = dataset_section()
+    assert list(bars(section, "train: classes").items()) == [("dog", ["1", "1"]), ("cat", ["2", "1"]), ("eel", ["0", "0"])]
+    assert bars(section, "test: classes")["dog"] == ["1", "1"]
+    assert table(section, "Objects of each class") == [
+        ["dog", "1", "1", "1", "1", "1", "1"],
+        ["cat", "2", "1", "0", "0", "0", "0"],
+        ["eel", "0", "0", "0", "0", "0", "0"],
+    ]
+
+
+def test_box_sizes_are_bars(dataset_section):
+    section = dataset_section()
+    assert {size: number for size, (number,) in bars(section, "train: sizes of the boxes").items() if number != "0"} == {
+        "10–15 %": "2",
+        "50–70 %": "1",
+    }
+    assert bars(section, "test: sizes of the boxes")["70 % and more"] == ["1"]
+
+
+def test_of_many_classes_the_chart_shows_the_first_and_the_table_all(dataset_section):
+    section = dataset_section(classes=[*NAMES, *("class %d" % number for number in range(50))])
+    assert len(bars(section, "train: classes (the first 30 of 53)")) == 30
+    assert len(table(section, "Objects of each class")) == 53
+
+
+def test_a_split_without_boxes_has_no_chart(dataset_section):
+    section = dataset_section(images=[*IMAGES, image(6, [], split="val")])
+    assert [words(each) for each in section.xpath(".//figcaption") if words(each).startswith("val")] == []
+
+
+def test_problems_are_counted_by_code_and_what_was_done_errors_first(dataset_section):
+    section = dataset_section([TURNED, EMPTY, TURNED, {**EMPTY, "action": "clipped"}])
+    assert table(section, "What the audit of the annotations found, under on_error: drop.") == [
+        ["box-empty", "error", "dropped", "1"],
+        ["box-empty", "error", "clipped", "1"],
+        ["exif-orientation", "warning", "fixed", "2"],
+    ]
+
+
+def test_the_first_problems_of_each_code_are_told_with_place_and_object(dataset_section):
+    section = dataset_section([*({**EMPTY, "line": line} for line in range(1, 13)), TURNED])
+    told = {words(each.xpath("./summary")[0]): [words(item) for item in each.xpath(".//li")] for each in section.xpath(".//details")}
+    first = told["box-empty, dropped: the first 10 of 12 (audit.csv has all)"]
+    assert first == ["a.xml:%d object 2: dog: xmin 3 is not less than xmax 3" % line for line in range(1, 11)]
+    assert told["exif-orientation, fixed: 1"] == ["b.jpg turned by 90 degrees"]
+
+
+def test_notes_stand_apart_and_are_nothing_wrong(dataset_section):
+    section = dataset_section([UNSEEN])
+    assert "The audit of the annotations found nothing wrong." in words(section)
+    assert table(section, "Notes") == [["class-unused", "note", "kept", "1"]]
+    assert "no object is a bird" in words(section)
+
+
+def test_without_problems_nothing_is_said_of_notes(dataset_section):
+    section = dataset_section()
+    assert "found nothing wrong" in words(section)
+    assert "Notes" not in words(section)
+    assert not section.xpath(".//img")
+
+
+def test_the_contact_sheet_is_embedded_as_it_is(dataset_section):
+    stream = io.BytesIO()
+    Image.new("RGB", (30, 20), (200, 30, 30)).save(stream, "JPEG")
+    (picture,) = dataset_section([EMPTY], sheet=stream.getvalue()).xpath(".//img")
+    assert base64.b64decode(picture.get("src").removeprefix("data:image/jpeg;base64,")) == stream.getvalue()
+    assert picture.get("alt").startswith("Contact sheet")
+
+
+def test_several_datasets_are_told_apart(dataset_section):
+    section = dataset_section(count=2)
+    assert [words(each) for each in section.xpath(".//h3")] == ["ingest0", "ingest1"]
+    ids = section.xpath(".//@id")
+    assert len(ids) == len(set(ids)) > 4
+
+
+def test_a_dataset_of_another_schema_is_refused(run_stage, tmp_path):
+    write(tmp_path / "set" / "dataset.json", {"schema": 1, "classes": [], "images": []})
+    outcome = run_stage("report", PARAMS, {"artifacts": [artifact("ingest", "dataset", tmp_path / "set")]})
+    assert outcome.error["what"] == "the dataset has another schema"
 
 
 def test_a_layer_without_ranges_is_named(page):

@@ -1,4 +1,4 @@
-"""Curves keep their peaks, arrows go forward, and the examples shown are the worst and the best."""
+"""Curves keep their peaks, bars are as long as their counts, arrows go forward, and the examples shown are the worst and the best."""
 
 import itertools
 
@@ -7,6 +7,8 @@ import pytest
 from stage_helpers import load
 
 charts = load("report", "line_chart")
+bars = load("report", "bar_chart")
+dataset_part = load("report", "report_dataset")
 graphs = load("report", "stage_graph")
 examples = load("report", "example_pictures")
 pages = load("report", "page")
@@ -73,6 +75,83 @@ def test_a_loss_that_falls_by_orders_of_magnitude_has_a_logarithmic_axis():
 
 def test_a_mark_outside_the_axis_is_not_drawn():
     assert chart_of([(0, 1), (10, 2)], marks=[charts.Mark(5, "in"), charts.Mark(48000, "out")]).marks == [charts.Tick(380.0, "in")]
+
+
+def bars_of(*counts, **more):
+    rows = [(str(number), list(row)) for number, row in enumerate(counts)]
+    return bars.bar_chart("id", "title", ["objects", "images"], rows, "n", "text", **more)
+
+
+def widths(chart):
+    return [[bar.width for bar in row.bars] for row in chart.rows]
+
+
+def test_without_a_count_there_are_no_bars():
+    assert bars_of((0, 0), (0, 0)) is None
+    assert bars_of() is None
+
+
+def test_bars_are_as_long_as_their_counts():
+    chart = bars_of((20, 10), (5, 0))
+    full = bars.WIDTH - bars.LEFT - bars.RIGHT
+    assert widths(chart) == [[full, full / 2], [full / 4, 0]]
+    assert [[bar.number for bar in row.bars] for row in chart.rows] == [["20", "10"], ["5", "0"]]
+    assert chart.axis == "n"
+
+
+def test_counts_of_several_orders_of_magnitude_have_a_logarithmic_axis_that_says_so():
+    chart = bars_of((100000, 1), (1000, 0))
+    assert chart.axis == "n (logarithmic)"
+    (most, one), (middle, none) = widths(chart)
+    assert most > middle > one > 10
+    assert none == 0
+    assert [bar.number for bar in chart.rows[0].bars] == ["100,000", "1"]
+    assert chart.ticks[0].place == pytest.approx(bars.LEFT + one, abs=0.2)
+    assert chart.ticks[0].label == "1"
+
+
+def test_a_linear_axis_can_be_asked_for():
+    (most, one) = widths(bars_of((1000, 1), log=False))[0]
+    assert one == pytest.approx(most / 1000, abs=0.05)
+
+
+@pytest.mark.parametrize("largest", [1, 2, 3, 7, 99, 12345, 10**9])
+@pytest.mark.parametrize("log", [True, False])
+def test_ticks_are_whole_numbers_on_the_axis(largest, log):
+    chart = bars_of((largest, 1), log=log)
+    assert all(bars.LEFT <= tick.place <= bars.WIDTH - bars.RIGHT for tick in chart.ticks)
+    labels = [tick.label for tick in chart.ticks]
+    assert len(set(labels)) == len(labels) >= 1
+    assert all(float(label.replace(",", "")) == int(float(label.replace(",", ""))) for label in labels)
+
+
+def test_rows_do_not_overlap_and_end_above_the_axis():
+    chart = bars_of(*[(9, 3)] * 40)
+    tops = [bar.y for row in chart.rows for bar in row.bars]
+    assert all(after - before >= bars.THICK for before, after in itertools.pairwise(tops))
+    assert tops[-1] + bars.THICK <= chart.height - bars.BOTTOM
+
+
+def test_a_long_class_name_is_shortened_and_kept_whole_in_the_title():
+    (row,) = bars.bar_chart("id", "t", ["n"], [("a class with a very long name", [1])], "n", "t").rows
+    assert row.title == "a class with a very long name"
+    assert len(row.label) == 20
+    assert row.label.endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("bbox", "place"),
+    [
+        ((0, 0, 1, 1), 1),  # 1 of 200 x 50 pixels: 1 %
+        ((0, 0, 0.9, 0.9), 0),
+        ((0, 0, 2, 2), 2),
+        ((0, 0, 20, 5), 6),  # a tenth of each side: 10 %
+        ((0, 0, 100, 1), 6),  # the same area
+        ((0, 0, 200, 50), 11),
+    ],
+)
+def test_a_boxs_size_is_the_root_of_its_share_of_the_image(bbox, place):
+    assert dataset_part.size_bin(bbox, 200, 50) == place
 
 
 CHAIN = {
