@@ -118,18 +118,15 @@ def make_objects(table, drafts, audit):
 
 def _in_pixels(table, drafts, rows, place):
     """Boxes in pixels of the upright picture, float64 [n, 4]."""
-    facts = np.array(
-        [
-            (*stored_size(draft.checked), draft.checked.width, draft.checked.height, draft.checked.orientation, draft.stored)
-            for draft in drafts
-        ],
-        np.float64,
-    ).reshape(-1, 6)[place]
-    stored = facts[:, 5] > 0
-    size = np.where(stored[:, None], facts[:, :2], facts[:, 2:4])
-    box = np.where(table.fraction[rows][:, None], table.box[rows] * np.tile(size, 2), table.box[rows])
-    turned = box_check.upright(box, facts[:, 4].astype(np.int64), facts[:, 0], facts[:, 1])
-    return np.where(stored[:, None], turned, box)
+    drawn_on = [stored_size(draft.checked) if draft.stored else (draft.checked.width, draft.checked.height) for draft in drafts]
+    drawn_on = np.array(drawn_on, np.float64).reshape(-1, 2)[place]
+    box = table.box[rows]
+    fraction = table.fraction[rows]
+    box[fraction] *= np.tile(drawn_on[fraction], 2)
+    orientation = np.array([draft.checked.orientation if draft.stored else 1 for draft in drafts], np.int64)[place]
+    turned = np.nonzero(orientation != 1)[0]
+    box[turned] = box_check.upright(box[turned], orientation[turned], drawn_on[turned, 0], drawn_on[turned, 1])
+    return box
 
 
 def _judged(objects, table, drafts, audit):

@@ -54,8 +54,8 @@ def split_off(drafts, objects, classes, params, similar):
 def _classes_of(drafts, objects, classes):
     """The set of class names of each draft."""
     present = [set() for _ in drafts]
-    for place, label in np.unique(np.column_stack([objects.draft, objects.label]), axis=0).tolist() if len(objects.draft) else ():
-        present[place].add(classes[label])
+    for pair in np.unique(objects.draft * len(classes) + objects.label).tolist():
+        present[pair // len(classes)].add(classes[pair % len(classes)])
     return present
 
 
