@@ -67,7 +67,8 @@ def report_similar(drafts, similar, audit):
         alike = [drafts[place] for place in places[1:] if drafts[place].checked.sha256 != first.checked.sha256]
         if not across and alike:
             names = ", ".join(draft.name for draft in alike[:3]) + (", …" if len(alike) > 3 else "")
-            audit.doubt("near-duplicate", first.name, "%d other pictures look like this one: %s" % (len(alike), names), image=first.row)
+            verb = "other picture looks" if len(alike) == 1 else "other pictures look"
+            audit.doubt("near-duplicate", first.name, "%d %s like this one: %s" % (len(alike), verb, names), image=first.row)
         elif across:
             _report_across([drafts[place] for place in places], audit)
 
@@ -76,10 +77,7 @@ def _report_across(drafts, audit):
     for draft in drafts:
         other = next((item for item in drafts if item.split != draft.split), None)
         if draft.split == "train" and other is not None:
-            message = "looks like %s in split %s: what it measures flatters (`group_by: similar` keeps such pictures together)" % (
-                other.name,
-                other.split,
-            )
+            message = "looks like %s in split %s: what is measured there flatters" % (other.name, other.split)
             audit.doubt("near-duplicate-across-splits", draft.name, message, image=draft.row)
 
 
