@@ -65,6 +65,37 @@ def test_finds_annotations_and_images(tmp_path, case):
     assert task.warnings == []
 
 
+# {annotation file: split} of what is found without a word in the pipeline
+NATURAL = {
+    "folders": {"train/a.xml": "train", "test/b.xml": "test"},
+    "Roboflow's folders": {"train/a.xml": "train", "valid/b.xml": "val", "test/c.xml": "test"},
+    "folders in capitals": {"Train/a.xml": "train", "Validation/b.xml": "val"},
+    "a folder for train, and others": {"train/a.xml": "train", "drafts/b.xml": None},
+}
+
+
+@pytest.mark.parametrize("case", NATURAL, ids=lambda case: case.replace(" ", "-"))
+def test_splits_are_found_by_their_names(tmp_path, case):
+    for seed, annotation in enumerate(NATURAL[case]):
+        put(tmp_path / "root", annotation, annotation.replace(".xml", ".jpg"), seed)
+    task = ingest(tmp_path / "out", tmp_path / "root")
+    found = {image["annotation"]: image["split"] for image in datasets.load(task.output).images()}
+    assert found == {annotation: split for annotation, split in NATURAL[case].items() if split is not None}
+
+
+def test_vocs_own_lists_are_the_splits(tmp_path):
+    for seed, stem in enumerate("abc"):
+        put(tmp_path / "root", "Annotations/%s.xml" % stem, "JPEGImages/%s.jpg" % stem, seed)
+    for split, stem in (("train", "a"), ("val", "b")):
+        (tmp_path / "root" / "ImageSets" / "Main").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "root" / "ImageSets" / "Main" / (split + ".txt")).write_text(stem + "\n")
+    task = ingest(tmp_path / "out", tmp_path / "root")
+    assert {image["annotation"]: image["split"] for image in datasets.load(task.output).images()} == {
+        "Annotations/a.xml": "train",
+        "Annotations/b.xml": "val",
+    }
+
+
 # the list's text
 LISTS = {
     "stems": "a\nb\n",
@@ -120,6 +151,7 @@ REFUSED = {
     "a folder without annotations": ({"splits": {"train": {"folder": "bare"}}}, "no annotations", ".jpg", "folder: NAME"),
     "an empty folder": ({"splits": {"train": {"annotations": "none"}}}, "no annotations", "no files", "folder: NAME"),
     "annotations in sub-folders": ({"path": "deep"}, "annotations are in sub-folders", "one", "splits: {one: {folder: one}}"),
+    "an unknown key": ({"splits": {"train": {"folder": "train", "imags": "x"}}}, "does not know", "imags", "images: x"),
     "two ways at once": ({"splits": {"train": {"folder": "train", "csv": "a.csv"}}}, "told twice", "csv, folder", "folder: train"),
     "no way at all": ({"splits": {"train": {"images": "train"}}}, "not told where", "images", "folder: train"),
     "outside": ({"splits": {"train": {"folder": "../other"}}}, "outside the dataset's folder", "../other", "path"),
