@@ -95,7 +95,7 @@ class Audit:
         return sorted(groups, key=lambda group: order.index(group[0]))
 
     def write(self, folder, counts):
-        """audit.json, {"schema": 2, "policy", "problems", "counts"}, and the same problems as a table, audit.csv."""
+        """audit.json, {"schema": 2, "policy", "problems", "counts"}; the problems as a table, audit.csv; their summary, audit.txt."""
         with open(str(folder / "audit.json"), "w", encoding="utf-8", newline="\n") as stream:
             head = {"schema": 2, "policy": self.policy, "counts": counts}
             stream.write(json.dumps(head, indent=1, sort_keys=True, ensure_ascii=False)[:-2] + ',\n "problems": [')
@@ -106,9 +106,12 @@ class Audit:
             writer = csv.DictWriter(stream, FIELDS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.problems())
+        (folder / "audit.txt").write_text(self.table(), encoding="utf-8")
 
     def table(self):
-        """The summary as text: severity, code, action, number, first place."""
+        """The summary as text: severity, code, action, number, first place; a sentence where there is nothing to tell."""
+        if not self._groups:
+            return "nothing is wrong with the data\n"
         rows = [("severity", "code", "action", "number", "first")]
         rows += [(severity, code, action, str(number), place(first)) for severity, code, action, number, first in self.summary()]
         widths = [max(len(row[column]) for row in rows) for column in range(4)]

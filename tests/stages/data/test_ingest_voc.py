@@ -208,6 +208,6 @@ def test_the_result_does_not_depend_on_the_number_of_processes(tmp_path):
         task = ingest(tmp_path / str(cpus), root, cpus=cpus, on_error="drop", val_fraction=0.2)
         results.append({path.relative_to(task.output).as_posix(): path.read_bytes() for path in task.output.rglob("*") if path.is_file()})
     assert len(results[0]) == 51 + len(
-        ["dataset.json", "train.jsonl", "val.jsonl", "label_map.pbtxt", "audit.json", "audit.csv", "contact_sheet.jpg"]
+        ["dataset.json", "train.jsonl", "val.jsonl", "label_map.pbtxt", "audit.json", "audit.csv", "audit.txt", "contact_sheet.jpg"]
     )
     assert results[0] == results[1] == results[2]
