@@ -4,7 +4,8 @@ A reader gives an object's mask as one of
 {"polygons": [[x, y, x, y, …], …], "unit": PIXELS or FRACTION}: the mask is their union;
 {"rle": {"size": [height, width], "counts": COCO's compressed text, or its list of run lengths}};
 {"picture": path of an image file, "values": None or [grey value or palette index]}: pixels of these values (None: not 0) are the object's;
-a picture of another size than the image is scaled to it.
+a picture of another size than the image is scaled to it;
+bytes that `packed` made: for layouts in which a million objects have one.
 
 All of it is looked at before pycocotools' C code reads it, which trusts what it is given.
 """
@@ -38,15 +39,46 @@ def rasterized(mask, width, height):
     A mask is scaled by the pixel nearest to the centre of each of the image's, and only where it has the image's shape: another ratio of
     the sides tells that it is of another image, or turned.
     """
+    if isinstance(mask, bytes):
+        mask = _unpacked(mask)
     if "polygons" in mask:
         rle, found = _of_polygons(mask["polygons"], mask["unit"], width, height), (width, height)
+    elif "rle" in mask:
+        rle, found = _of_run_lengths(mask["rle"], width, height)
     else:
-        pixels = rles.decode(mask["rle"]) if "rle" in mask else _of_picture(mask["picture"], mask["values"])
-        found = pixels.shape[::-1]
-        rle = rles.encode(_scaled(pixels, width, height))
+        pixels = _of_picture(mask["picture"], mask["values"])
+        rle, found = rles.encode(_scaled(pixels, width, height)), pixels.shape[::-1]
     if area(rle) == 0:
         raise MaskError("no pixel is inside the mask", "mask-empty")
     return rle, None if found == (width, height) else found
+
+
+def packed(mask, width, height):
+    """A reader's mask in as few bytes as may be, for an image whose size is told; where that does not do, the mask as it is."""
+    if not 0 < width * height <= rles.MOST_PIXELS:
+        return mask
+    try:
+        rle = to_rle(mask, width, height)
+    except MaskError:
+        return mask
+    return ("%d %d %s" % (*rle["size"], rle["counts"])).encode("ascii")
+
+
+def _unpacked(data):
+    height, width, counts = data.split(b" ")
+    return {"rle": {"size": [int(height), int(width)], "counts": counts}}
+
+
+def box_around(mask, width, height):
+    """The box around a reader's mask, [xmin, ymin, xmax, ymax]: around the points of polygons, in their unit; else around the pixels, edges
+    in pixels of an image of that size (0, 0: of the mask's own). Raises MaskError.
+    """
+    if "polygons" in mask:
+        points = np.concatenate(_outlines(mask["polygons"]))
+        return [float(edge) for edge in (*points.min(axis=0), *points.max(axis=0))]
+    if min(width, height) == 0:
+        height, width = rles.run_lengths(mask["rle"])[:2] if "rle" in mask else _of_picture(mask["picture"], mask["values"]).shape
+    return area_box(to_rle(mask, width, height))
 
 
 def area(rle):
@@ -77,10 +109,8 @@ _TURNED = {
 
 
 def _of_polygons(polygons, unit, width, height):
-    if not isinstance(polygons, (list, tuple)) or not polygons:
-        raise MaskError("the mask has no polygon")
     scale = np.array([width, height], np.float64) if unit == FRACTION else 1.0
-    outlines = [(_points(polygon) * scale).ravel() for polygon in polygons]
+    outlines = [(points * scale).ravel() for points in _outlines(polygons)]
     longest = max(width, height)
     if min(outline.min() for outline in outlines) < -longest or max(outline.max() for outline in outlines) > 2 * longest:
         raise MaskError("the polygon leads further out of the image of %d x %d pixels than that is long" % (width, height))
@@ -88,6 +118,22 @@ def _of_polygons(polygons, unit, width, height):
         raise MaskError("the polygon's outline is longer than %d pixels" % _LONGEST_OUTLINE)
     parts = coco_mask.frPyObjects([outline.tolist() for outline in outlines], height, width)
     return rles.as_text(coco_mask.merge(parts))
+
+
+def _of_run_lengths(rle, width, height):
+    """(the RLE in its shortest compressed form, scaled to the image, its (width, height) before)."""
+    own_height, own_width, lengths = rles.run_lengths(rle)
+    if (own_width, own_height) == (width, height) and (lengths[1:] > 0).all():
+        found = coco_mask.frPyObjects({"size": [height, width], "counts": lengths.tolist()}, height, width)
+        return rles.as_text(found), (width, height)
+    return rles.encode(_scaled(rles.decode(rle), width, height)), (own_width, own_height)
+
+
+def _outlines(polygons):
+    """Each polygon's points, float64 [n, 2]."""
+    if not isinstance(polygons, (list, tuple)) or not polygons:
+        raise MaskError("the mask has no polygon")
+    return [_points(polygon) for polygon in polygons]
 
 
 def _points(polygon):

@@ -1,9 +1,10 @@
 """The annotation layouts that `ingest` reads, each in a module of its own. Adding one: a module with a `Layout`, and a line here."""
 
+from layouts.coco import Coco
 from layouts.csv_boxes import CsvBoxes
 from layouts.open_images import OpenImages
 from layouts.voc import Voc
 
 # In the order of asking: a layout that is told by a file of its own comes before one that is told by extensions alone.
-LAYOUTS = (OpenImages(), Voc(), CsvBoxes())
+LAYOUTS = (OpenImages(), Coco(), Voc(), CsvBoxes())
 BY_NAME = {layout.name: layout for layout in LAYOUTS}

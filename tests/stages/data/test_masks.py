@@ -187,6 +187,32 @@ def test_the_box_around_a_mask():
     assert masks.area(rle) == 11
 
 
+def test_the_box_around_polygons_keeps_their_fractions():
+    mask = {"polygons": [[1.25, 2, 1.5, 5, 4, 4.5], [0.5, 3, 1, 3, 1, 4]], "unit": PIXELS}
+    assert masks.box_around(mask, 8, 6) == [0.5, 2.0, 4.0, 5.0]
+
+
+@pytest.mark.parametrize(("size", "box"), [((8, 6), [4.0, 2.0, 8.0, 4.0]), ((0, 0), [2.0, 1.0, 4.0, 2.0])])
+def test_the_box_around_run_lengths_is_of_the_image_or_of_their_own_size(size, box):
+    assert masks.box_around({"rle": rles.encode(block(4, 3, 2, 1, 4, 2))}, *size) == box
+
+
+def test_a_packed_mask_is_the_same_mask():
+    mask = {"polygons": [SQUARE], "unit": PIXELS}
+    data = masks.packed(mask, 8, 6)
+    assert isinstance(data, bytes)
+    assert masks.rasterized(data, 8, 6) == masks.rasterized(mask, 8, 6)
+    assert masks.rasterized(data, 16, 12)[1] == (8, 6)
+
+
+@pytest.mark.parametrize(
+    ("mask", "size"),
+    [({"polygons": [SQUARE], "unit": PIXELS}, (0, 0)), ({"polygons": [[1, 2]], "unit": PIXELS}, (8, 6)), ({"rle": {}}, (1 << 20, 1 << 20))],
+)
+def test_a_mask_that_cannot_be_packed_stays_as_it_is(mask, size):
+    assert masks.packed(mask, *size) is mask
+
+
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=8), max_leaves=20
 )
