@@ -52,7 +52,7 @@ def _build_task(name: str, help_text: str, *targets: str) -> Any:
 
 
 build = _build_task("build", "Build a whole pipeline.")
-data = _build_task("data", "Read, audit and pack the data, and no more.", "records")
+data_build = _build_task("build", "Read, audit and pack the data, and no more.", "records")
 train = _build_task("train", "Train, with what training needs and no more.", "train")
 evaluate = _build_task("evaluate", "Evaluate the frozen graph and the .tflite.", "evaluate")
 export = _build_task("export", "Freeze and convert to .tflite.", "freeze", "convert")
@@ -68,6 +68,55 @@ def demo(
     """Run the whole chain on a dataset that it draws itself, and show what came out."""
     request = _request(pipeline, engine, workspace, set)
     _run(lambda: commands.demo(request, dry_run=dry_run, verify=verify))
+
+
+@task(
+    name="verify",
+    help={
+        "path": "A TFRecord file, or a folder of them.",
+        "label-map": "The label map that training would use (else the one beside the records).",
+        "engine": PIPELINE_HELP["engine"],
+        "workspace": PLACE_HELP["workspace"],
+    },
+)
+def data_verify(_c: Context, path: str, label_map: str = "", engine: str = "", workspace: str = "") -> None:
+    """Check TFRecords, EdgeMill's or anybody's, and print what is in them and everything wrong with them."""
+    from edgemill import records_commands
+
+    _run(lambda: records_commands.verify(_request("demo", engine, workspace), path, label_map))
+
+
+@task(
+    name="show",
+    iterable=["set"],
+    help={
+        **PIPELINE_HELP,
+        "path": "A TFRecord file, or a folder of them, instead of a pipeline.",
+        "label-map": "A label map for the names of classes (else the one beside the records).",
+        "number": "How many records, chosen at random.",
+        "seed": "Another seed chooses others.",
+        "split": "Only records of this split.",
+        "stage": "The stage that makes the records, where a pipeline has several.",
+    },
+)
+def data_show(
+    _c: Context,
+    pipeline: str = "demo",
+    path: str = "",
+    label_map: str = "",
+    number: int = 12,
+    seed: int = 1,
+    split: str = "",
+    stage: str = "",
+    engine: str = "",
+    workspace: str = "",
+    set: Any = None,
+) -> None:
+    """Draw some of a pipeline's records, or of a file's, with boxes, labels and masks, and list all their features."""
+    from edgemill import records_commands
+
+    params = {"number": number, "seed": seed, **({"split": split} if split else {})}
+    _run(lambda: records_commands.show(_request(pipeline, engine, workspace, set), stage, path, label_map, params))
 
 
 @task(iterable=["set"], help={**PIPELINE_HELP, "json": "As JSON.", "verify": "Read every byte of sources and artifacts again."})
@@ -283,9 +332,14 @@ def bundle_install(_c: Context, path: str, to: str, base: Any = None, signers: s
 
 
 namespace = Collection(
-    build, data, train, evaluate, export, package, report, demo, status, graph, logs, provenance, tensorboard, clean, gc, doctor, docs, test
+    build, train, evaluate, export, package, report, demo, status, graph, logs, provenance, tensorboard, clean, gc, doctor, docs, test
 )
 namespace.add_task(compile_, "compile")
+_data = Collection("data")
+_data.add_task(data_build, "build", default=True)
+_data.add_task(data_verify, "verify")
+_data.add_task(data_show, "show")
+namespace.add_collection(_data)
 _images = Collection("images")
 _images.add_task(images_lock, "lock")
 _images.add_task(images_make, "make")

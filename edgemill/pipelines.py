@@ -122,7 +122,17 @@ def load_pipeline(path: Path, settings: Iterable[str] = (), stages: Path = STAGE
     Raises:
         RequestError: an unknown key, stage, parameter or input (with the nearest right one), a wrong type, kinds that do not fit, a cycle.
     """
-    document = load_yaml(path)
+    return check_pipeline(load_yaml(path), settings, stages, images)
+
+
+def check_pipeline(
+    document: Document, settings: Iterable[str] = (), stages: Path = STAGES, images: Mapping[str, Image] | None = None
+) -> Pipeline:
+    """The pipeline of a document, which need not be a file: its path gives the name, and the folder of relative paths.
+
+    Raises:
+        RequestError: as `load_pipeline`.
+    """
     check(document, PIPELINE_SCHEMA)
     images = load_images() if images is None else images
     kinds = load_kinds(stages / "kinds.yaml")
@@ -133,7 +143,8 @@ def load_pipeline(path: Path, settings: Iterable[str] = (), stages: Path = STAGE
     }
     for step in steps.values():
         _check_inputs(step, steps, document)
-    return Pipeline(path.stem, path, document.data.get("help", ""), document.data.get("engine"), _in_order(steps, document))
+    data = document.data
+    return Pipeline(document.path.stem, document.path, data.get("help", ""), data.get("engine"), _in_order(steps, document))
 
 
 def _step(

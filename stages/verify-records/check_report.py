@@ -65,13 +65,11 @@ def code_counts(codes):
     return ", ".join("%s %d" % each for each in sorted(codes.items(), key=lambda each: (-each[1], each[0])))
 
 
-def table(name, files, classes, problems):
+def table(files, classes, problems):
     """The lines of the report for people.
 
     files: list of {"file", "bytes", "records", "images", "objects"}; classes: list of {"class", "label", "objects", "images"}.
     """
-    yield "records of %s" % name
-    yield ""
     columns = ("file", "records", "images", "objects", "MiB", "errors", "warnings")
     rows = [_file_row(each, problems) for each in files]
     if len(files) > 1:

@@ -3,7 +3,6 @@
 Every record is read by a worker process once; what needs all of them (the same id twice, a label with two names) is compared here.
 """
 
-import os
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -55,8 +54,7 @@ def main(task):
     with atomic_write(task.output / "problems.jsonl", "w") as stream:
         problems = Problems(stream)
         files, classes = check(task, place, paths, problems)
-    name = os.path.basename(str(place))
-    report(task, name, files, classes, problems)
+    report(task, files, classes, problems)
     if problems.count(ERROR):
         raise StageError(
             "the records have %d errors: %s" % (problems.count(ERROR), code_counts(problems.codes[ERROR])),
@@ -159,12 +157,12 @@ def compare_index(entries, files, folder, problems, cpus):
         problems.add(Problem(level, code, file, None, None, message))
 
 
-def report(task, name, files, classes, problems):
+def report(task, files, classes, problems):
     """check.json and check.txt, and the metrics."""
-    lines = list(table(name, files, classes, problems))
+    lines = list(table(files, classes, problems))
     write_text(task.output / "check.txt", "\n".join(lines) + "\n")
     counts = {level: dict(codes) for level, codes in problems.codes.items()}
-    write_json(task.output / "check.json", {"schema": 1, "name": name, "files": files, "classes": classes, "counts": counts})
+    write_json(task.output / "check.json", {"schema": 1, "files": files, "classes": classes, "counts": counts})
     task.metrics.update(
         records=sum(row["records"] for row in files),
         objects=sum(row["objects"] for row in files),

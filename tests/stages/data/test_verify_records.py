@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import struct
 
 import pytest
@@ -15,7 +16,7 @@ from PIL import Image
 from record_files import HEIGHT, LABEL_MAP, WIDTH, example_bytes, features, frame, mask, picture, record, write
 from voc_files import records
 
-from stage_helpers import load
+from stage_helpers import ROOT, load
 
 checks = load("verify-records", "record_checks")
 shard_checks = load("verify-records", "shard_checks")
@@ -375,3 +376,13 @@ def test_real_tfrecords(shared_data, run_stage):
     ]
     roboflow = verify(run_stage, assets / "roboflow_dataset" / "tfrecord")
     assert roboflow.error["what"] == "the records have 3 errors: image-missing 3"
+
+
+def test_every_code_is_documented():
+    page = (ROOT / "docs" / "records.md").read_text()
+    files = [*(ROOT / "stages" / "verify-records").glob("*.py")]
+    files += [ROOT / "stages" / "_detection" / name for name in ("tfrecord_reader.py", "tf_example.py", "record_folder.py")]
+    marks = r'(?:\b(?:ERROR|WARNING|NOTE|Damage\(|NotAnExampleError\(|append\(\(|code =|else|\[)[ ,(]*\s*)"([a-z]+(?:-[a-z0-9]+)+)"'
+    found = {code for file in files for code in re.findall(marks, file.read_text())} - {"verify-records"}
+    assert len(found) > 40
+    assert [code for code in sorted(found) if "`%s`" % code not in page] == []
