@@ -1,79 +1,77 @@
-"""TFRecord files: framing with masked CRC32C, and tf.Example messages without TensorFlow.
+"""TFRecord files: framing with masked CRC32C, and tf.Example messages, without TensorFlow and without a protobuf library.
 
-Format: tensorflow/core/lib/io/record_writer.h and tensorflow/core/example/{example,feature}.proto of TensorFlow 1.13.
-The checksum is google_crc32c's (in the data image only).
+Formats: tensorflow/core/lib/io/record_writer.h and tensorflow/core/example/{example,feature}.proto of TensorFlow 1.13, and protobuf's
+encoding (https://protobuf.dev/programming-guides/encoding/). An Example is one map from keys to lists, and its keys are the same in every
+record: their tags are encoded once, and only lengths and values for each record. The bytes are those of protobuf's deterministic
+serialization, which sorts a map by its keys. The checksum is google_crc32c's (in the data image only).
 """
 
 import struct
+from functools import lru_cache, reduce
 
 import google_crc32c
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+BYTES, FLOAT, INT64 = 1, 2, 3  # field numbers of Feature's bytes_list, float_list, int64_list
 _MASK_DELTA = 0xA282EAD8
+_FIRST = b"\x0a"  # tag of field 1, of a length and as many bytes: Example.features, Features.feature, each list's value, an entry's key
+_SECOND = b"\x12"  # of field 2: an entry's value
 
 
-def masked_crc32c(data):
-    """CRC32C (Castagnoli) of `data`, rotated and shifted as lib/hash/crc32c.h masks it; an int of 32 bits."""
-    crc = google_crc32c.value(data)
+def masked_crc32c(*pieces):
+    """CRC32C (Castagnoli) of the pieces one after the other, rotated and shifted as lib/hash/crc32c.h masks it; an int of 32 bits."""
+    crc = reduce(google_crc32c.extend, pieces, 0)
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 
-def frame(payload):
-    """The bytes of one record: length, its checksum, payload, its checksum."""
-    length = struct.pack("<Q", len(payload))
-    return b"".join([length, struct.pack("<I", masked_crc32c(length)), payload, struct.pack("<I", masked_crc32c(payload))])
+def frame(*pieces):
+    """What stands before and after a record's payload, given in pieces: its length and that one's checksum; the payload's checksum."""
+    length = struct.pack("<Q", sum(map(len, pieces)))
+    return length + struct.pack("<I", masked_crc32c(length)), struct.pack("<I", masked_crc32c(*pieces))
 
 
-def example_bytes(features):
-    """A serialized tf.Example, the same bytes for the same features.
+def example_start(size):
+    """The first bytes of a serialized tf.Example; `size` bytes follow: the map's entries, in the order of their keys."""
+    return _FIRST + varint(size)
 
-    features: name to (kind, values) with kind "bytes" (of bytes, or of str to write as UTF-8), "int64" or "float" (of 32 bits).
+
+@lru_cache(maxsize=1 << 14)
+def head(key, kind, size):
+    """An entry of the map up to its list: `size` bytes of values follow, as `text` or `packed` encode them.
+
+    key: a string; kind: BYTES, FLOAT or INT64.
     """
-    example = _Example()
-    for name, (kind, values) in features.items():
-        # An empty list is present too.
-        held = getattr(example.features.feature[name], kind + "_list")
-        held.value.extend(item.encode("utf-8") if isinstance(item, str) else item for item in values)
-    return example.SerializeToString(deterministic=True)
+    name = key.encode("utf-8")
+    values = bytes([kind << 3 | 2]) + varint(size)
+    feature = _FIRST + varint(len(name)) + name + _SECOND + varint(len(values) + size) + values
+    return _FIRST + varint(len(feature) + size) + feature
 
 
-def parse_example(payload):
-    """The features of a serialized tf.Example: name to list of bytes, int or float. For checks and tests."""
-    example = _Example.FromString(payload)
-    return {name: list(getattr(feature, feature.WhichOneof("kind")).value) for name, feature in example.features.feature.items()}
+def entry(key, kind, values):
+    """A whole entry of the map. values: encoded, as `text` or `packed` do; of several texts, one after the other."""
+    return head(key, kind, len(values)) + values
 
 
-def _example_class():
-    """The message class of tf.Example, from a description of the three .proto messages that it needs."""
-    field = descriptor_pb2.FieldDescriptorProto
-    proto = descriptor_pb2.FileDescriptorProto(name="edgemill/example.proto", package="edgemill", syntax="proto3")
-    for name, kind in (("BytesList", field.TYPE_BYTES), ("FloatList", field.TYPE_FLOAT), ("Int64List", field.TYPE_INT64)):
-        values = proto.message_type.add(name=name).field.add(name="value", number=1, type=kind, label=field.LABEL_REPEATED)
-        if kind != field.TYPE_BYTES:
-            values.options.packed = True
-    feature = proto.message_type.add(name="Feature")
-    feature.oneof_decl.add(name="kind")
-    for number, name in enumerate(("bytes", "float", "int64"), 1):
-        feature.field.add(
-            name=name + "_list",
-            number=number,
-            type=field.TYPE_MESSAGE,
-            label=field.LABEL_OPTIONAL,
-            oneof_index=0,
-            type_name=".edgemill.%sList" % name.capitalize(),
-        )
-    features = proto.message_type.add(name="Features")
-    entry = features.nested_type.add(name="FeatureEntry")
-    entry.options.map_entry = True
-    entry.field.add(name="key", number=1, type=field.TYPE_STRING, label=field.LABEL_OPTIONAL)
-    message = field.TYPE_MESSAGE
-    entry.field.add(name="value", number=2, type=message, label=field.LABEL_OPTIONAL, type_name=".edgemill.Feature")
-    features.field.add(name="feature", number=1, type=message, label=field.LABEL_REPEATED, type_name=".edgemill.Features.FeatureEntry")
-    example = proto.message_type.add(name="Example")
-    example.field.add(name="features", number=1, type=message, label=field.LABEL_OPTIONAL, type_name=".edgemill.Features")
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(proto.SerializeToString())
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("edgemill.Example"))
+def text(value):
+    """One value of a list of bytes. value: bytes, or str to be written as UTF-8."""
+    data = value.encode("utf-8") if isinstance(value, str) else value
+    return _FIRST + varint(len(data)) + data
 
 
-_Example = _example_class()
+def packed(data):
+    """The values of a list of numbers. data: float32, little-endian, or varints, one after the other; an empty list takes no byte."""
+    return _FIRST + varint(len(data)) + data if data else b""
+
+
+def varint(number):
+    """A number >= 0 in protobuf's base 128; 0 or 1 of a flag is its own byte."""
+    if number < 0x80:
+        return _SHORT[number]
+    data = bytearray()
+    while number >= 0x80:
+        data.append(number & 0x7F | 0x80)
+        number >>= 7
+    data.append(number)
+    return bytes(data)
+
+
+_SHORT = [bytes([number]) for number in range(0x80)]

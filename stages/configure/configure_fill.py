@@ -1,10 +1,13 @@
 """What the data says, written into a pipeline.config: classes, shard names, label map, counts, and what evaluation needs."""
 
+import numpy as np
+
 from _detection.label_map import parse_label_map
 from _runtime import StageError
 from _tf1.config_overrides import set_field
 
 LABEL_MAP = "label_map.pbtxt"
+TRAIN_BOXES = "train.boxes.npy"
 METRICS = "coco_detection_metrics"
 # Split that evaluation reads during training, best first.
 EVALUATION_SPLITS = ("val", "test", "train")
@@ -14,11 +17,15 @@ class Data:
     """What configure must know of a records artifact.
 
     classes: names in the order of their ids (1 is the first); images: split to number of images; patterns: split to the glob of its
-    shards, as the input readers want it; per_class: split to {class: boxes}.
+    shards, as the input readers want it; per_class: split to {class: boxes}. Raises StageError.
     """
 
     def __init__(self, records):
+        self._folder = records.path
         fields = records.json("records.json")
+        if fields.get("schema") != 2:
+            where = records.path / "records.json"
+            raise StageError("the records have another schema", where, 2, fields.get("schema"), "build the records again")
         self.classes = list(fields["classes"])
         splits = fields["splits"]
         self.images = {name: split["images"] for name, split in splits.items()}
@@ -42,6 +49,10 @@ class Data:
                 ", ".join("%s: %d" % item for item in sorted(self.images.items())) or "no split",
                 "give ingest a train split",
             )
+
+    def train_boxes(self):
+        """Sizes of all train boxes: structured array of "class" and "image" (ids), "width" and "height" (fractions of the image's)."""
+        return np.load(str(self._folder / TRAIN_BOXES), allow_pickle=False)
 
     def evaluation_split(self):
         """The first of val, test, train that has images."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import tensorflow as tf
+from configure_anchors import lint_anchors
 from configure_build import check_builds
 from configure_fill import Data, fill, follow_num_steps
 from configure_lint import lint
@@ -25,6 +26,8 @@ def main(task):
     for text in lint(config, data.images["train"], data.per_class["train"], task.params["allow_float"]):
         task.warn(text)
     check_builds(config)
+    for text in lint_anchors(config, data.train_boxes(), data.classes):
+        task.warn(text)
     write_text(task.output / "pipeline.config", print_config(config))
     write_json(task.output / "config.json", summary(config, data, changes, task.warnings))
     task.tools["tensorflow"] = tf.__version__

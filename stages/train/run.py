@@ -20,7 +20,7 @@ def main(task):
     tf.logging.set_verbosity(tf.logging.WARN)
     keep_freed_memory()
     records, source = task.input("records"), task.input("config").path / "pipeline.config"
-    check_records(records.path, records.json("records.json"))
+    check_records(records.path, records.json("records.json"), task.cpus)
     config = read_config(source)
     resolve_paths(config, records.path)
     write_text(task.scratch / "pipeline.config", print_config(config))

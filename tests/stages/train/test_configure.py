@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from google.protobuf import text_format
 from object_detection.protos import pipeline_pb2
@@ -13,8 +14,11 @@ RECIPE = ROOT / "data" / "templates" / "ssd_mobilenet_v2_quantized_300x300.confi
 COSINE = "train_config.optimizer.adam_optimizer.learning_rate.cosine_decay_learning_rate"
 
 
-def write_records(folder, classes=("ace", "king"), splits=(("train", 20), ("val", 5)), shards=1, unseen=()):
-    """A records artifact as far as configure looks at it: no shard has any content."""
+def write_records(folder, classes=("ace", "king"), splits=(("train", 20), ("val", 5)), shards=1, unseen=(), boxes=None):
+    """A records artifact as far as configure looks at it: no shard has any content.
+
+    boxes: (class id, width, height as fractions of the image's) of the train split; else one of each class that is seen.
+    """
     folder.mkdir()
     listed = {}
     for split, images in splits:
@@ -23,19 +27,23 @@ def write_records(folder, classes=("ace", "king"), splits=(("train", 20), ("val"
             "images": images,
             "objects": images,
             "per_class": {name: 0 if name in unseen else images for name in classes},
-            "shards": [{"file": name, "records": images, "bytes": 1, "sha256": "0" * 64} for name in names],
+            "shards": [{"file": name, "records": images, "bytes": 1, "frames": "0" * 64} for name in names],
         }
-    (folder / "records.json").write_text(json.dumps({"schema": 1, "classes": list(classes), "splits": listed}))
+    if boxes is None:
+        boxes = [(number, 0.4, 0.4) for number, name in enumerate(classes, 1) if name not in unseen]
+    kinds = [("class", "<i4"), ("image", "<i4"), ("width", "<f4"), ("height", "<f4")]
+    np.save(str(folder / "train.boxes.npy"), np.array([(label, 100 + place, *size) for place, (label, *size) in enumerate(boxes)], kinds))
+    (folder / "records.json").write_text(json.dumps({"schema": 2, "classes": list(classes), "splits": listed}))
     (folder / "label_map.pbtxt").write_text("".join("item {\n  id: %d\n  name: '%s'\n}\n" % item for item in enumerate(classes, 1)))
     return folder
 
 
 @pytest.fixture
 def configure(run_here, tmp_path):
-    """configure(overrides, template, **records): the `Outcome`."""
+    """configure(overrides, template, **records): the `Outcome`; folder: of records that are there."""
 
-    def call(overrides=None, template=DEMO, allow_float=False, **records):
-        folder = write_records(tmp_path / "records", **records)
+    def call(overrides=None, template=DEMO, allow_float=False, folder=None, **records):
+        folder = folder or write_records(tmp_path / "records", **records)
         params = {"template": str(template), "overrides": overrides or {}, "allow_float": allow_float}
         return run_here("configure", params, {"records": artifact("records", "records", folder)})
 
@@ -88,6 +96,12 @@ class TestFilling:
         assert outcome.json("config.json")["evaluation_split"] == read
         assert [text for text in outcome.result["warnings"] if warning and text.startswith(warning)] == outcome.result["warnings"]
         assert bool(outcome.result["warnings"]) == bool(warning)
+
+    def test_records_of_another_schema_are_refused(self, configure, tmp_path):
+        folder = write_records(tmp_path / "old")
+        (folder / "records.json").write_text(json.dumps({"schema": 1, "classes": ["ace", "king"], "splits": {}}))
+        error = configure(folder=folder).error
+        assert (error["what"], error["found"], error["remedy"]) == ("the records have another schema", "1", "build the records again")
 
     def test_every_change_is_listed_with_its_reason(self, configure):
         changes = changed(configure({"train_config.batch_size": 4}))

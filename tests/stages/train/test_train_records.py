@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import struct
 
 import pytest
 import tiny_training
@@ -46,8 +47,25 @@ def truncate_and_say_so(path, said):
     said["bytes"] = path.stat().st_size
 
 
-def length_of_first_record(path, said):
-    path.write_bytes(b"\xff" * 8 + path.read_bytes()[8:])
+def flip(path, place):
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def second(path):
+    """Where the second record begins."""
+    return 16 + struct.unpack("<Q", path.read_bytes()[:8])[0]
+
+
+def other_records(path, said):
+    """The right number of whole records, of as many bytes, but in another order."""
+    data = path.read_bytes()
+    path.write_bytes(data[second(path) :] + data[: second(path)])
+
+
+ENDS, OTHER = "a shard of the records ends within a record", "a shard of the records is not the one that records.json tells of"
+COUNT, DATA = "a shard of the records has another number of records than records.json says", "a record's data is not what its checksum says"
 
 
 @pytest.mark.parametrize(
@@ -55,19 +73,43 @@ def length_of_first_record(path, said):
     [
         (lambda path, said: path.unlink(), "a shard of the records is missing", SHARD),
         (truncate, "a shard of the records has another size than records.json says", SHARD),
-        (truncate_and_say_so, "a shard of the records ends within a record", SHARD + ": byte "),
-        (length_of_first_record, "a shard of the records ends within a record", SHARD + ": byte 0"),
-        (lambda path, said: said.update(records=2), "a shard of the records has another number of records than records.json says", SHARD),
+        (truncate_and_say_so, ENDS, SHARD + ": byte "),
+        (lambda path, said: path.write_bytes(b"\xff" * 8 + path.read_bytes()[8:]), ENDS, SHARD + ": byte 0"),
+        (lambda path, said: said.update(records=2), COUNT, SHARD),
+        (other_records, OTHER, SHARD),
+        (lambda path, said: flip(path, 8), OTHER, SHARD),
+        (lambda path, said: flip(path, -1), OTHER, SHARD),
+        (lambda path, said: flip(path, 100), DATA, SHARD + ": record 1"),
+        (lambda path, said: flip(path, second(path) + 100), DATA, SHARD + ": record 2"),
+        (lambda path, said: flip(path, -5), DATA, SHARD + ": record 3"),
     ],
-    ids=["missing", "truncated", "ends in a record", "absurd length", "another count"],
+    ids=[
+        "missing",
+        "truncated",
+        "ends in a record",
+        "absurd length",
+        "another count",
+        "another order",
+        "checksum of a length",
+        "checksum of data",
+        "data of the first",
+        "data of the second",
+        "last byte of data",
+    ],
 )
-def test_a_damaged_shard_is_named(folder, damage, what, where):
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_damaged_shard_is_named(folder, damage, what, where, threads):
     said = listed(folder)
     damage(folder / SHARD, said["splits"]["train"]["shards"][1])
     with pytest.raises(StageError) as raised:
-        records.check_records(folder, said)
+        records.check_records(folder, said, threads)
     assert raised.value.what == what
     assert where in raised.value.where
+
+
+def test_records_of_another_schema_are_refused(folder):
+    with pytest.raises(StageError, match="another schema"):
+        records.check_records(folder, dict(listed(folder), schema=1))
 
 
 def test_paths_in_the_config_become_those_of_the_records(folder):
