@@ -191,8 +191,8 @@ def settle_classes(table, drafts, objects, given, known, audit):
         classes = [name for name in dict.fromkeys(known) if name in found] + sorted(found - set(known))
         unused = [name for name in dict.fromkeys(known) if name not in found]
         if unused:
-            names = ", ".join(unused[:12]) + (", …" if len(unused) > 12 else "")
-            audit.note("class-unused", "classes", "no object has one of these %d classes, which are left out: %s" % (len(unused), names))
+            names = ", ".join(unused[:12]) + (", … (%d)" % len(unused) if len(unused) > 12 else "")
+            audit.note("class-unused", "classes", "no object is of the class %s, so it is left out" % names)
     else:
         classes = sorted(found)
     _report_alike(classes, audit)

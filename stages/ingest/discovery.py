@@ -159,12 +159,14 @@ def _nothing_in(places, folder, layout, split="train"):
             ", ".join(names),
             "in the pipeline write `%s: {params: {splits: {%s}}}`" % (places.stage, lines),
         )
-    found = sorted({printable(path.suffix.lower() or path.name) for path in files_in(folder, "")})
+    types = sorted({printable(path.suffix.lower() or path.name) for path in files_in(folder, "")})
+    folders = [printable(entry.name) + "/" for entry in sorted(folder.iterdir()) if entry.is_dir()]
+    found = (["files of the types %s" % ", ".join(types[:_SHOWN])] if types else []) + folders[:_SHOWN]
     return StageError(
         "there are no annotations",
         folder,
         _known(layout),
-        "files of the types %s" % ", ".join(found[:_SHOWN]) if found else "no files",
+        ", ".join(found) or "no files",
         places.remedy(split, "folder", "NAME"),
     )
 

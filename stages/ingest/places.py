@@ -8,6 +8,7 @@ from problems import printable
 from _runtime import StageError
 
 _SHOWN = 12  # names of files in a message
+_TOLD = {"csv": "CSV"}
 
 
 class Places:
@@ -29,7 +30,8 @@ class Places:
         """The file that `way` of the split names. Raises StageError where there is none."""
         path = self.inside(split, way, name)
         if not path.is_file():
-            what = "the split's %s is a folder" % way if path.exists() else "the split's %s does not exist" % way
+            told = _TOLD.get(way, way)
+            what = "the split's %s is a folder" % told if path.exists() else "the split's %s does not exist" % told
             raise StageError(what, path, "a file", neighbours(path), self.remedy(split, way, "FILE"))
         return path
 

@@ -43,7 +43,7 @@ def main(task):
     splitting.split_off(drafts, objects, classes, params, similar)
     splitting.report_similar(drafts, similar, audit)
     wanted = {source.split for source in sources} | {draft.split for draft in drafts}
-    splitting.check_splits(drafts, objects, classes, wanted, audit)
+    classes, objects = splitting.check_splits(drafts, objects, classes, bool(given), wanted, audit)
     counts = writing.counts(drafts, objects, classes, audit)
     audit.write(task.output, counts)
     draw_worst(task.output / "contact_sheet.jpg", table, paths, checked, audit, places.relative)

@@ -81,17 +81,33 @@ def _report_across(drafts, audit):
             audit.doubt("near-duplicate-across-splits", draft.name, message, image=draft.row)
 
 
-def check_splits(drafts, objects, classes, splits, audit):
-    """No split may end up empty; the train split needs an example of each class; elsewhere a missing class is a warning."""
+def check_splits(drafts, objects, classes, given, splits, audit):
+    """(classes, objects): no split may end up empty, and the train split needs an example of each class; elsewhere a missing class is a warning.
+
+    given: whether the pipeline names the classes, which are kept then; else a class that cannot be trained goes, with its boxes in other splits.
+    """
     present_splits = {draft.split for draft in drafts}
     for split in sorted(set(splits) - present_splits):
         audit.refuse("split-empty", split, "no image of this split is of use")
-    order = sorted(present_splits)
-    split_of = np.array([order.index(draft.split) for draft in drafts], np.int64)
-    for number, split in enumerate(order):
-        present = set(np.unique(objects.label[split_of[objects.draft] == number]).tolist()) if len(objects.draft) else set()
-        for label, name in enumerate(classes):
-            if label not in present and split == "train":
-                audit.refuse("class-unseen", "train", "the class %s has no example in the train split" % name)
-            elif label not in present:
-                audit.doubt("class-unmeasured", split, "the class %s has no example in this split" % name)
+    present = {split: _labels_in(split, drafts, objects) for split in sorted(present_splits)}
+    left = list(range(len(classes)))
+    for label in [label for label in left if label not in present.get("train", left)]:
+        message = "the class %s has no example in the train split" % classes[label]
+        if given:
+            audit.refuse("class-unseen", "train", message)
+        elif audit.bad("class-unseen", "train", message) == "dropped":
+            left.remove(label)
+    for split in sorted(present_splits - {"train"}):
+        for label in left:
+            if label not in present[split]:
+                audit.doubt("class-unmeasured", split, "the class %s has no example in this split" % classes[label])
+    places = np.full(len(classes), -1, np.int32)
+    places[left] = np.arange(len(left))
+    label = places[objects.label]
+    return [classes[label] for label in left], objects._replace(label=label).where(label >= 0)
+
+
+def _labels_in(split, drafts, objects):
+    """The labels that the objects of a split have, a set."""
+    there = np.array([draft.split == split for draft in drafts], bool)
+    return set(np.unique(objects.label[there[objects.draft]]).tolist())

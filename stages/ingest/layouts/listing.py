@@ -12,10 +12,11 @@ _MARK = re.compile(r"\s+-?[01]$")  # VOC's lists of one class end with 1, -1 or 
 
 
 def read_list(places, split, name):
-    """(the list's name for messages, its lines as (number from 1, text), empty ones left out). Raises StageError where there is nothing."""
+    """(the list's name for messages, its lines as (number from 1, text), empty ones and comments left out). Raises StageError where there is nothing."""
     path = places.file(split, "list", name)
     lines = read_text(path, "the split's list").splitlines()
-    filled = [(number, _MARK.sub("", line.strip())) for number, line in enumerate(lines, 1) if line.strip()]
+    told = [(number, line.strip()) for number, line in enumerate(lines, 1)]
+    filled = [(number, _MARK.sub("", line)) for number, line in told if line and not line.startswith("# ")]
     if not filled:
         raise StageError(
             "the split's list is empty", path, "a line for each image", "%d lines" % len(lines), "write the images' names into it"

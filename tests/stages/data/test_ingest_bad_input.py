@@ -216,15 +216,26 @@ def test_the_same_image_in_two_splits_is_refused_or_leaves_train(tmp_path, other
     assert {image["name"] for image in datasets.load(task.output).images()} == {"train/b.jpg", other + "/c.jpg"}
 
 
-@pytest.mark.parametrize("policy", ["refuse", "drop", "clip"])
-def test_a_class_without_training_examples_is_always_refused(tmp_path, policy):
+@pytest.mark.parametrize(
+    ("policy", "classes"), [("refuse", []), ("refuse", ["cat", "dog"]), ("drop", ["cat", "dog"]), ("clip", ["cat", "dog"])]
+)
+def test_a_class_without_training_examples_is_refused(tmp_path, policy, classes):
     root = tmp_path / "images"
     write_pair(root / "train", "a")
     write_pair(root / "test", "b", [("dog", 1, 1, 9, 9)])
     with pytest.raises(StageError, match="class-unseen") as caught:
-        ingest(tmp_path / "out", root, splits={"train": {"folder": "train"}, "test": {"folder": "test"}}, on_error=policy)
+        ingest(tmp_path / "out", root, on_error=policy, classes=classes)
     assert "the class dog has no example in the train split" in caught.value.found
     assert "leave it out of `classes`" in caught.value.remedy
+
+
+def test_a_class_without_training_examples_that_nobody_asked_for_can_be_dropped(tmp_path):
+    root = tmp_path / "images"
+    write_pair(root / "train", "a", [("cat", 1, 1, 9, 9), ("emu", 1, 1, 9, 9)])
+    write_pair(root / "test", "b", [("dog", 1, 1, 9, 9), ("emu", 2, 2, 9, 9), ("cat", 3, 3, 9, 9)])
+    dataset = datasets.load(ingest(tmp_path / "out", root, on_error="drop").output)
+    assert dataset.classes == ["cat", "emu"]
+    assert [item["class"] for item in dataset.images("test")[0]["objects"]] == ["emu", "cat"]
 
 
 def test_a_class_without_test_examples_is_a_warning(tmp_path):

@@ -9,7 +9,7 @@ from voc_files import HEIGHT, WIDTH, image_bytes, ingest
 
 HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
 ROW = "a.jpg,64,48,cat,10,10,30,40\n"
-CAT = {"class": "cat", "bbox": [10.0, 10.0, 30.0, 40.0], "difficult": False, "truncated": False, "group_of": False, "crowd": False}
+CAT = {"class": "cat", "bbox": [10.0, 10.0, 30.0, 40.0], **dict.fromkeys(datasets.FLAGS, False)}
 
 
 def build(tmp_path, text, images=("a.jpg",), **params):
@@ -119,7 +119,7 @@ BAD_LINES = {
     "too few cells": ("b.jpg,64,48,cat\n", "csv-line", None, "4 cells, where the header has 8"),
     "too many cells": ("b.jpg,64,48,cat,1,1,9,9,9\n", "csv-line", None, "9 cells"),
     "image missing": ("c.jpg,64,48,cat,1,1,9,9\n", "image-missing", None, "no image c.jpg in images"),
-    "no image name": (",64,48,cat,1,1,9,9\n", "image-missing", None, "(no filename)"),
+    "no image name": (",64,48,cat,1,1,9,9\n", "image-missing", None, "(no file name)"),
     "name leads up": ("../a.jpg,64,48,cat,1,1,9,9\n", "filename-outside", None, "leads out"),
     "no class": ("b.jpg,64,48,,1,1,9,9\n", "label-empty", 1, "no class"),
     "not a number": ("b.jpg,64,48,cat,1,1,nine,9\n", "box-not-a-number", 1, "xmax is nine"),
