@@ -236,29 +236,31 @@ def test_whether_it_fits(tmp_path, case):
     assert LAYOUT.fits(tmp_path / "a.xml") is expected
 
 
-ENTITY = '<!DOCTYPE annotations [<!ENTITY cat "cat">]>'
-# the file -> (way, code) of the finding, and how many objects were read before
+def with_doctype(text, shape=""):
+    return cvat(image(shape)).replace("<annotations>", "%s\n\n<annotations>" % text)
+
+
+ENTITY = '<!DOCTYPE annotations [\n<!ENTITY cat "cat">]>'
+BLOCK = 32_768  # bytes that lxml's iterparse reads at once
+# the file -> (way, code, line) of the finding, and how many objects were read before
 DAMAGED = {
-    "cut short": (cvat(image(box()), image(box(), name="b.jpg"))[:-40], "bad", "xml-broken", 1),
-    "not well-formed at the end": (cvat(image(box())) + "<", "bad", "xml-broken", 1),
-    "no XML": ("<annotations><version>\x00", "bad", "xml-broken", 0),
-    "an entity": (cvat(image(box("&cat;"))).replace("<annotations>", ENTITY + "<annotations>"), "refuse", "xml-entity", 0),
-    "an entity in UTF-16": (
-        cvat(image(box("&cat;"))).replace("<annotations>", ENTITY + "<annotations>").replace("utf-8", "utf-16").encode("utf-16"),
-        "refuse",
-        "xml-entity",
-        0,
-    ),
-    "an entity far into the DOCTYPE": (
-        cvat(image()).replace("<annotations>", "<!DOCTYPE a [<!--%s--><!ENTITY b 'c'>]><annotations>" % ("x" * 70_000)),
-        "refuse",
-        "xml-entity",
-        0,
-    ),
+    "cut short": (cvat(image(box()), image(box(), name="b.jpg"))[:-40], "bad", "xml-broken", 12, 1),
+    "not well-formed at the end": (cvat(image(box())) + "<", "bad", "xml-broken", 12, 1),
+    "no XML": ("<annotations><version>\x00", "bad", "xml-broken", 1, 0),
+    "an entity": (with_doctype(ENTITY, box("&cat;")), "refuse", "xml-entity", 3, 0),
+    "an entity in UTF-16": (with_doctype(ENTITY).replace("utf-8", "utf-16").encode("utf-16"), "refuse", "xml-entity", 3, 0),
     "an entity of another encoding": (
-        cvat(image()).replace("<annotations>", ENTITY + "<annotations>").replace("utf-8", "utf-7").replace("<!ENTITY", "+ADwAIQ-ENTITY"),
+        with_doctype(ENTITY, box("&cat;")).replace("utf-8", "utf-7").replace("<!ENTITY", "+ADwAIQ-ENTITY"),
         "refuse",
         "xml-entity",
+        5,
+        0,
+    ),
+    "an entity of a DTD elsewhere": (
+        with_doctype('<!DOCTYPE annotations SYSTEM "cvat.dtd">', box(inside='<attribute name="difficult">&cat;</attribute>')),
+        "refuse",
+        "xml-entity",
+        10,
         0,
     ),
 }
@@ -266,10 +268,18 @@ DAMAGED = {
 
 @pytest.mark.parametrize("case", DAMAGED, ids=lambda case: case.replace(" ", "-"))
 def test_damaged_files(tmp_path, case):
-    content, way, code, objects = DAMAGED[case]
+    content, way, code, line, objects = DAMAGED[case]
     reading = read(LAYOUT, write(tmp_path / "root", {"annotations.xml": content}), tmp_path, SPEC)
-    assert reading.codes() == [(way, code)]
+    assert [(finding.way, finding.code, finding.line) for finding in reading.findings] == [(way, code, line)]
     assert len(reading.objects) == objects
+
+
+@pytest.mark.parametrize("place", range(1, 8))
+def test_an_entity_that_lies_across_two_blocks_of_the_parser(tmp_path, place):
+    text = with_doctype("<!DOCTYPE a [<!--%s-->\n<!ENTITY b 'c'>]>" % ("x" * (BLOCK - 60 - place)))
+    assert text.index("<!ENTITY") == BLOCK - place
+    reading = read(LAYOUT, write(tmp_path / "root", {"annotations.xml": text}), tmp_path, SPEC)
+    assert [(finding.code, finding.line) for finding in reading.findings] == [("xml-entity", 3)]
 
 
 REFUSED = {
