@@ -20,6 +20,7 @@ BLOCK = 4 << 20  # bytes; parsing one takes some ten times as much memory
 LONGEST_LINE = 1 << 20  # bytes
 _DELIMITERS = ",;\t"
 _BOM = b"\xef\xbb\xbf"
+_WORD = "x"
 _SHOWN = 40  # characters of a cell in a message
 _WIDEST_NUMBER = 100  # characters; longer ones are no numbers (see box_text)
 
@@ -87,8 +88,12 @@ def open_table(path, file, expected):
     return Table(str(path), file, delimiter, header, first, len(line), not rest)
 
 
-def blocks(table, with_first_line=False, size=BLOCK):
-    """The `Block`s of a table, in order. with_first_line: for a file without a header. Raises StageError for a line that is too long."""
+def blocks(table, with_first_line=False, size=None):
+    """The `Block`s of a table, in order. with_first_line: for a file without a header; size: bytes, BLOCK where it is None.
+
+    Raises StageError for a line that is too long.
+    """
+    size = BLOCK if size is None else size
     start, line = (table.first, 1) if with_first_line else (table.start, 2)
     found = []
     with _opened(table.path, table.file, "a CSV file") as stream:
@@ -202,9 +207,11 @@ def _fast(data, block, texts, numbers):
         return None
     kinds = dict.fromkeys(texts.values(), "category")
     kinds.update(dict.fromkeys(numbers.values(), np.float64))
+    # pandas takes a column of texts for numbers where all of them could be: 0001 would be 1. The word in a last line keeps them texts.
+    last = block.delimiter.join("" if place in numbers.values() else _WORD for place in range(block.cells))
     try:
         frame = pd.read_csv(
-            io.BytesIO(data),
+            io.BytesIO(data + (b"" if data.endswith(b"\n") else b"\n") + last.encode("ascii")),
             sep=block.delimiter,
             header=None,
             names=range(block.cells),
@@ -218,8 +225,8 @@ def _fast(data, block, texts, numbers):
         )
     except (ValueError, OverflowError):  # a cell that is no number; ParserError is a ValueError
         return None
-    columns = {name: frame[place].to_numpy() for name, place in numbers.items()}
-    if len(frame) != len(lines) or not all(_plain(columns[name], data, lefts[name]) for name in numbers):
+    columns = {name: frame[place].to_numpy()[:-1] for name, place in numbers.items()}
+    if len(frame) != len(lines) + 1 or not all(_plain(columns[name], data, lefts[name]) for name in numbers):
         return None
     return Columns(lines, {name: _coded(frame[place].cat) for name, place in texts.items()}, columns, {})
 
@@ -262,13 +269,13 @@ def _plain(values, data, lefts):
 
 
 def _coded(categories):
-    """(codes, values) of a column of texts: stripped, in order of appearance."""
-    codes = categories.codes.to_numpy()
+    """(codes, values) of a column of texts, without the last: stripped, in order of appearance."""
+    codes = categories.codes.to_numpy()[:-1]
     first = np.full(len(categories.categories), len(codes))
     first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
     values, places = {}, np.empty(len(first), np.int32)
     names = categories.categories.tolist()
-    for place in np.argsort(first, kind="stable").tolist():
+    for place in np.argsort(first, kind="stable")[: np.count_nonzero(first < len(codes))].tolist():
         places[place] = values.setdefault(names[place].strip(), len(values))
     return places[codes], list(values)
 

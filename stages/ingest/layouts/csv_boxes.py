@@ -45,6 +45,7 @@ class CsvBoxes(Layout):
     name = "csv"
     title = "CSV (xml_to_csv, Roboflow)"
     merges = True
+    ways = ("folder", "csv", "annotations", "images")
 
     def fits(self, path):
         if path.is_file():
@@ -67,14 +68,6 @@ class CsvBoxes(Layout):
         return {split: specs[0] for split, specs in found.items()}
 
     def source(self, places, split, spec):
-        if "list" in spec:
-            raise StageError(
-                "a split does not fit the layout",
-                "splits.%s" % split,
-                "folder, csv or annotations, for a CSV tells its images itself",
-                "layout: csv, and a list",
-                "leave out `list`, or leave `layout` out: it is found by looking",
-            )
         way = next(way for way in ("csv", "annotations", "folder") if way in spec)
         path = places.file(split, way, spec[way]) if way == "csv" else places.either(split, way, spec[way])
         folder = path if path.is_dir() else path.parent
@@ -82,22 +75,26 @@ class CsvBoxes(Layout):
         return Source(split, self.name, [table], _image_folders(places, split, spec, folder))
 
     def jobs(self, source, places, scratch):
-        path, findings = source.files[0], Findings()
-        file = places.relative(path)
-        table = open_table(path, file, _FORMAT)
-        if table.header == [""] and table.empty:
-            raise _no_annotations(file, 1 if table.start else 0)
-        headerless = _is_headerless(table.header)
-        columns = {name: place for place, name in enumerate(_HEADERLESS)} if headerless else None
-        if columns is None and table.empty:
-            raise _no_annotations(file, 1)
-        if columns is None:
-            columns = _columns(table, findings)
-        for place, block in enumerate(blocks(table, with_first_line=headerless)):
-            yield _Job(block, columns, findings.items if place == 0 else [])
+        for path in source.files:
+            yield from _jobs(path, places.relative(path))
 
     def read(self, job):
         return _part(job)
+
+
+def _jobs(path, file):
+    findings = Findings()
+    table = open_table(path, file, _FORMAT)
+    if table.header == [""] and table.empty:
+        raise _no_annotations(file, 1 if table.start else 0)
+    headerless = _is_headerless(table.header)
+    columns = {name: place for place, name in enumerate(_HEADERLESS)} if headerless else None
+    if columns is None and table.empty:
+        raise _no_annotations(file, 1)
+    if columns is None:
+        columns = _columns(table, findings)
+    for place, block in enumerate(blocks(table, with_first_line=headerless)):
+        yield _Job(block, columns, findings.items if place == 0 else [])
 
 
 def _no_annotations(file, lines):

@@ -108,8 +108,8 @@ class OpenImages(Layout):
         value = _Settings(options["names"], described, options["listed"], masks, [str(path) for path in options["pictures"]])
         settings = _write_settings(value, Path(scratch) / ("open-images-%s.json" % source.split))
         yield _Job("told", None, {}, settings, told=tuple(findings.items))
-        if chosen.boxes is not None:
-            yield from _table_jobs(files.BOXES, chosen.boxes, places, settings, BOX_TEXTS, (*files.BOX_COLUMNS, *_FLAGS))
+        for path in source.files:
+            yield from _table_jobs(files.BOXES, path, places, settings, BOX_TEXTS, (*files.BOX_COLUMNS, *_FLAGS))
         if chosen.labels is not None:
             yield from _table_jobs(files.LABELS, chosen.labels, places, settings, BOX_TEXTS, ("Confidence",))
         tables = tuple((str(path), places.relative(path)) for path in source.files)
