@@ -4,7 +4,36 @@ The table (250,000 images, 600 classes) is made anew. Each of the three runs in 
 and they take turns: `ingest` reads in blocks on all cores, joins the parts and judges every box (in the image, with an area, not there
 twice); `pandas` is a plain read_csv on one core, which judges nothing; `bytes` counts the file's line ends. Memory is the most that a
 process held, ru_maxrss; for ingest the parent's and, for each worker, the largest worker's, so that shared pages count several times.
-"""Make the table and run the three in the environment of the data image. Returns the exit status: 1 where a limit is missed."""
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from measure import load
+
+PROJECT = Path(__file__).resolve().parents[1]
+IMAGES = 250_000
+BOXES_OF_AN_IMAGE = 8
+CLASSES = 600
+ROUNDS = 3
+WIDTH, HEIGHT = 1024, 768  # pixels of every image
+HEADER = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside\n"
+BOXES_LEAST, MEMORY_MOST = 500_000, 1.2e9  # boxes/s; bytes
+
+
+def main() -> int:
+    """Make the table and run the three in the environment of the data image. Returns the exit status: 1 where a limit is missed."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     # Only here, for in the data image's environment there is no edgemill.
     environments = importlib.import_module("edgemill.engines.environments")
