@@ -72,7 +72,7 @@ class Voc(Layout):
         part = PartBuilder()
         part.findings.items += findings or []
         for path, file in files:
-            _read(part, path, file)
+            read_annotation(part, path, file)
         return part.finish()
 
 
@@ -103,8 +103,8 @@ def _is_voc(path):
     return not tags or tags[0] == b"annotation"
 
 
-def _read(part, path, file):
-    """Add one annotation file to the part; where it is unusable, only the finding that says why."""
+def read_annotation(part, path, file, label=None):
+    """Add an annotation file to the part; where it is unusable, only the finding that says why. label: of all objects, if not <name>."""
     findings = part.findings
     root = parse_xml(path, file, findings)
     if root is None:
@@ -123,7 +123,7 @@ def _read(part, path, file):
     stem = os.path.splitext(os.path.basename(path))[0]
     row = part.image(Image("" if name == "." else name, file, line, width, height, stem))
     for number, element in enumerate(root.findall("object"), 1):
-        _object(part, row, element, number, file)
+        _object(part, row, element, number, file, label)
 
 
 def _size(root, file, findings):
@@ -137,8 +137,8 @@ def _size(root, file, findings):
     return 0, 0
 
 
-def _object(part, row, element, number, file):
-    label = text_of(element, "name")
+def _object(part, row, element, number, file, label):
+    label = label or text_of(element, "name")
     if not label:
         part.findings.bad("label-empty", file, "the object has no <name>", element.sourceline, number)
         return
