@@ -8,11 +8,13 @@ Numbers are the same bits that Python's float() gives: pandas' C parser converts
 import csv
 import io
 import math
+import re
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from box_text import number
+from image_files import clean_name
 
 from _runtime import StageError
 
@@ -21,6 +23,7 @@ LONGEST_LINE = 1 << 20  # bytes
 _DELIMITERS = ",;\t"
 _BOM = b"\xef\xbb\xbf"
 _WORD = "x"
+_PLAIN_NAME = re.compile(r"[^/\\:\0]+")
 _SHOWN = 40  # characters of a cell in a message
 _WIDEST_NUMBER = 100  # characters; longer ones are no numbers (see box_text)
 
@@ -200,7 +203,7 @@ def _cells(text, delimiter, file, line, expected):
 
 def _fast(data, block, texts, numbers):
     """The columns by pandas' C parser; None where that might not give what the exact way gives."""
-    if b'"' in data or b"\0" in data or data.count(b"\r") != data.count(b"\r\n"):
+    if b'"' in data or b"\0" in data or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n")):
         return None
     lines, lefts = _regular_lines(data, block, numbers)
     if lines is None:
@@ -323,6 +326,11 @@ def _without_empty(columns):
     for row, _ in columns.wrong:
         empty[row] = False
     return where(columns, ~empty) if empty.any() else columns
+
+
+def clean_names(names):
+    """`image_files.clean_name` of each name, at once for the many that are a file's name alone."""
+    return [name if _PLAIN_NAME.fullmatch(name) and name not in (".", "..") else clean_name(name) for name in names]
 
 
 def corners(columns, names, labels, objects, findings, file):

@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 from box_text import number
-from csv_blocks import blocks, corners, first_seen, open_table, read_block, sample_rows
+from csv_blocks import blocks, clean_names, corners, first_seen, open_table, read_block, sample_rows
 from findings import Findings
-from image_files import clean_name
 from problems import printable
 from tables import CORNERS, DIFFICULT, PIXELS, TRUNCATED, Image, Part
 
@@ -215,7 +214,7 @@ def _numbers(codes):
 def _clean_names(columns, findings, file):
     """(whether each row's file name stays in the images' folder, {name's code: the clean name})."""
     codes, names = columns.texts["filename"]
-    clean = {code: clean_name(name) for code, name in enumerate(names)}
+    clean = dict(enumerate(clean_names(names)))
     outside = [code for code, name in clean.items() if name is None]
     for code in outside:
         line = int(columns.line[np.argmax(codes == code)])

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import open_images_files as files
-from csv_blocks import blocks, corners, first_seen, open_table, read_block
+from csv_blocks import blocks, clean_names, corners, first_seen, open_table, read_block
 from findings import Findings
 from image_files import clean_name
 from open_images_masks import Pictures, keys_of, nearest, read_masks, write_masks
@@ -209,8 +209,7 @@ class _Rows:
 
     def _known(self, listed, findings):
         usable = []
-        for code, name in enumerate(self.images):
-            clean = clean_name(name)
+        for code, (name, clean) in enumerate(zip(self.images, clean_names(self.images), strict=True)):
             if clean is None and not (listed and name not in listed):
                 line = int(self.line[np.argmax(self.codes == code)])
                 findings.refuse("filename-outside", self.file, "ImageID %s leads out of the images' folder" % name, line)

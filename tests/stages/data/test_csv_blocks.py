@@ -175,3 +175,9 @@ def test_the_first_line_tells_the_delimiter(path, header, delimiter, cells):
     path.write_bytes(header)
     table = csv_blocks.open_table(path, "t.csv", "boxes")
     assert (table.delimiter, table.header, table.start, table.empty) == (delimiter, cells, len(header), True)
+
+
+@given(st.lists(st.text("ab./\\:\0 ~", max_size=5)))
+@example(["", ".", "..", "a:b", "c:", "a.jpg", "a/b", "a\\..\\b", "a\0"])
+def test_names_are_clean_as_in_every_layout(names):
+    assert csv_blocks.clean_names(names) == [module("image_files").clean_name(name) for name in names]
