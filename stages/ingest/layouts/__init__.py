@@ -4,8 +4,9 @@ from layouts.coco import Coco
 from layouts.csv_boxes import CsvBoxes
 from layouts.labelme import LabelMe
 from layouts.open_images import OpenImages
+from layouts.tfrecord import TfRecord
 from layouts.voc import Voc
 
 # In the order of asking: a layout that is told by a file of its own comes before one that is told by extensions alone.
-LAYOUTS = (OpenImages(), Coco(), LabelMe(), Voc(), CsvBoxes())
+LAYOUTS = (TfRecord(), OpenImages(), Coco(), LabelMe(), Voc(), CsvBoxes())
 BY_NAME = {layout.name: layout for layout in LAYOUTS}
