@@ -129,7 +129,7 @@ FINDINGS = {
     "XML without a box": (
         {},
         {
-            "annotations/xmls/Abyssinian_100.xml": "<annotation><filename>Abyssinian_100.jpg</filename><object><name>cat</name></object></annotation>"
+            "annotations/xmls/Abyssinian_100.xml": voc("Abyssinian_100.jpg", [("cat", *BOX)]).replace("bndbox", "polygon"),
         },
         [("doubt", "image-unlabelled"), ("bad", "box-missing")],
         1,
