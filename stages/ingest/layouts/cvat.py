@@ -97,7 +97,7 @@ class Cvat(Layout):
         for image in json.loads(Path(chunk).read_text(encoding="utf-8")) if chunk is not None else []:
             _read_image(part, file, image, polygons)
         if polygons:
-            message = "%d objects are polygons or masks, this one first: the boxes are the ones around them" % len(polygons)
+            message = "polygons and masks: %d, this one first; the box is the one around them" % len(polygons)
             part.findings.note("box-from-polygon", file, message, *polygons[0])
         return part.finish()
 

@@ -91,7 +91,7 @@ class OidV4(Layout):
         part.findings.items += findings
         merged = [image for image in images if _read_image(part, image, descriptions)]
         if merged:
-            message = "%d images, this one first, have the same box in several files: it is taken once" % len(merged)
+            message = "images with the same box in several files: %d, this one first; it is taken once" % len(merged)
             part.findings.note("box-merged", merged[0].labels[0][1], message)
         return part.finish()
 

@@ -31,9 +31,8 @@ def read_labels(part, files, names, keypoints):
             if _object(part, row, text.split(), names, keypoints, (file, line, number)):
                 polygons, first = polygons + 1, first or (file, line, number)
     if first is not None:
-        part.findings.note(
-            "box-from-polygon", first[0], "%d objects are polygons, this one first: their bounds are the boxes" % polygons, *first[1:]
-        )
+        message = "polygons: %d, this one first; the box is the one around the points, the mask the polygon" % polygons
+        part.findings.note("box-from-polygon", first[0], message, *first[1:])
 
 
 def _object(part, row, cells, names, keypoints, place):
