@@ -85,6 +85,8 @@ FILES = st.tuples(
 
 @given(FILES)
 @example(HEADER + b",,1,2\n,,,\n,,,4\n")
+@example(HEADER + b"a,b,1,2,3\na,b,1\n")
+@example(HEADER + b"a\0b,c\0,1,2\na,c,1\0,2\n")
 @example(HEADER + b"0001,1.0,1,2\n")
 @example(HEADER + b"TRUE,false,,2\n")
 @example(HEADER + b"x,nan,1,2\n")

@@ -60,6 +60,14 @@ def test_objects_are_numbered_among_the_lines_of_their_image(tmp_path):
     assert [item.number for item in parts[0].findings.items] == [2]
 
 
+def test_objects_of_a_file_of_several_blocks_have_their_lines_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_blocks, "BLOCK", 40)
+    parts = read_parts("csv", write(tmp_path, {"labels.csv": HEADER + ROW * 4 + ROW.replace("40", "x")}), tmp_path)
+    assert len(parts) > 1
+    assert [number for part in parts for number in part.number.tolist()] == [0, 0, 0, 0]
+    assert [(item.line, item.number) for part in parts for item in part.findings.items] == [(6, None)]
+
+
 def test_a_line_with_a_name_alone_is_an_image_without_objects(tmp_path):
     images, objects, findings = read(tmp_path, HEADER + ROW + "b.jpg,64,48,,,,,\n")
     assert (list(images), objects, findings) == (["a.jpg", "b.jpg"], [CAT], [])

@@ -107,6 +107,11 @@ def test_a_label_without_a_description_is_told_once_with_its_number(tmp_path):
     ]
 
 
+def test_what_one_run_knows_is_not_taken_for_the_next(tmp_path):
+    for name in ("Cat", "Chat"):
+        assert read(tmp_path, {"class-descriptions-boxable.csv": "/m/cat,%s\n" % name})[1][0][1] == name
+
+
 def test_without_descriptions_the_labels_are_the_names(tmp_path):
     root = write(tmp_path / "root", {BOXES: HEADER + ROW})
     _, objects, findings = told(read_parts("open-images", root, tmp_path))
@@ -115,7 +120,7 @@ def test_without_descriptions_the_labels_are_the_names(tmp_path):
 
 
 def test_classes_are_in_the_order_of_the_descriptions_and_each_has_its_name(tmp_path):
-    names = "LabelName,DisplayName\n/m/dog,Mouse\n/m/cat,Cat\n/m/x,Mouse\n/m/y,\n"
+    names = "LabelName,DisplayName\n/m/dog,Mouse\n/m/cat,Cat\n/m/x,Mouse\n/m/y,\n/m/cat,Chat\n"
     found = source(tmp_path, {**USUAL, "class-descriptions-boxable.csv": names})
     assert found.options["classes"] == ["Mouse", "Cat", "Mouse (/m/x)", " (/m/y)"]
 
