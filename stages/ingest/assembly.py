@@ -43,9 +43,9 @@ class Objects(NamedTuple):
         return Objects(*(column[chosen] for column in self))
 
 
-def make_drafts(table, sources, paths, checked, exif, relative, audit):
-    """A `Draft` for each usable image, in order of the images' names. exif: the stage's parameter; relative: path to name."""
-    named = [(relative(path), row) for row, path in enumerate(paths) if path is not None]
+def make_drafts(table, sources, paths, names, checked, exif, audit):
+    """A `Draft` for each usable image, in order of the images' names. exif: the stage's parameter."""
+    named = [(names[row], row) for row, path in enumerate(paths) if path is not None]
     splits = [source.split for source in sources]
     named.sort(key=lambda item: (item[0], splits[table.source[item[1]]], table.images[item[1]].file, table.images[item[1]].line))
     drafts, taken, told = [], {}, set()

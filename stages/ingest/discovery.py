@@ -11,6 +11,7 @@ from problems import printable
 from _runtime import StageError
 
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_PATTERN = re.compile(r"[*?]")  # names of shards may be told by one
 _WAYS = ("folder", "annotations", "list", "csv", "images")
 _SHOWN = 12  # names in a message
 _DEEPEST = 3  # folders below the dataset's own in which annotations are looked for, for a hint
@@ -86,7 +87,9 @@ def _told(places, splits):
 def _where(places, split, spec):
     """(the path that tells a split's layout, the layouts where it does not)."""
     if "annotations" in spec:
-        return places.either(split, "annotations", spec["annotations"]), []
+        path = places.inside(split, "annotations", spec["annotations"])
+        shards = [] if path.exists() else sorted(path.parent.glob(path.name)) if _PATTERN.search(path.name) else []
+        return shards[0] if shards else places.either(split, "annotations", spec["annotations"]), []
     if "folder" in spec:
         return places.folder(split, "folder", spec["folder"]), []
     places.file(split, "list", spec["list"])

@@ -9,12 +9,16 @@ from findings import DOUBT, FIXED, NOTE
 from jpeg_files import encode_turned, jpeg_fault
 from near_duplicates import picture_hash
 from PIL import Image, UnidentifiedImageError
-from png_check import png_fault
 
+from _detection.png_check import png_fault
 from _detection.resize import DAMAGED
 
-EXTENSIONS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG"}
-OTHER_EXTENSIONS = {  # known for images, but not read by the training image
+TYPES = {  # the type that a file's extension tells
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
+    ".png": "PNG",
     ".apng": "PNG",
     ".bmp": "BMP",
     ".gif": "GIF",
@@ -93,7 +97,7 @@ def _examined(data, suffix):
     if kind not in _OWN + _CONVERTED:
         raise UnusableError("image-type", "the file is %s, not JPEG or PNG: convert it" % kind)
     findings = []
-    named = EXTENSIONS.get(suffix, OTHER_EXTENSIONS.get(suffix))
+    named = TYPES.get(suffix)
     if named not in (None, kind):
         findings.append((FIXED, "image-type", "the file is %s, though its name says %s: it is read as what it is" % (kind, named)))
     image, orientation, pages = _decoded(data, kind)

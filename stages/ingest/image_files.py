@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from image_content import EXTENSIONS, OTHER_EXTENSIONS, UnusableError, examine
+from image_content import TYPES, UnusableError, examine
 
 SUFFIX = {"JPEG": ".jpg", "PNG": ".png"}
 # TensorFlow reads no tensor of text, and protobuf no message, much beyond this; no image within the limit of pixels needs it.
@@ -44,7 +44,7 @@ class ImageFolder:
         self._stems = {}
         for name in sorted(os.listdir(str(self.folder))):
             stem, suffix = os.path.splitext(name)
-            if (suffix.lower() in EXTENSIONS or suffix.lower() in OTHER_EXTENSIONS) and not name.startswith("."):
+            if suffix.lower() in TYPES and not name.startswith("."):
                 self._names.append(name)
                 self._folded.setdefault(_fold(name), []).append(name)
                 self._stems.setdefault(_fold(stem), []).append(name)

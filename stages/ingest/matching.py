@@ -45,6 +45,15 @@ def _find(image, row, folders, audit):
     return None
 
 
+def image_names(table, paths, places):
+    """The name of each image of the table: its file's, relative to the dataset's folder; as it is written where there is no file in there."""
+    inside = str(places.root) + os.sep
+    return [
+        image.name if path is None or not str(path).startswith(inside) else places.relative(path)
+        for image, path in zip(table.images, paths, strict=True)
+    ]
+
+
 def _report_unlabelled(places, sources, folders, found, audit):
     used = set(found)
     stems = {path.stem for source in sources for path in source.files}  # an annotation of that name that was unusable is reported already

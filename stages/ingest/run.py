@@ -11,7 +11,7 @@ import splitting
 import writing
 from discovery import find_sources
 from gather import read_sources
-from matching import check_images, find_images
+from matching import check_images, find_images, image_names
 from places import Places
 from problems import Audit, as_text
 from worst_images import draw_worst
@@ -34,7 +34,8 @@ def main(task):
     folder = task.output / "images"
     folder.mkdir()
     checked = check_images(paths, folder, task.cpus, task.progress)
-    drafts = assembly.make_drafts(table, sources, paths, checked, params["exif"], places.relative, audit)
+    names = image_names(table, paths, places)
+    drafts = assembly.make_drafts(table, sources, paths, names, checked, params["exif"], audit)
     objects = assembly.make_objects(table, drafts, audit)
     drafts, objects = splitting.settle_duplicates(drafts, objects, audit)
     classes, objects = assembly.settle_classes(table, drafts, objects, given, _known_classes(sources), audit)
@@ -46,7 +47,7 @@ def main(task):
     classes, objects = splitting.check_splits(drafts, objects, classes, bool(given), wanted, audit)
     counts = writing.counts(drafts, objects, classes, audit)
     audit.write(task.output, counts)
-    draw_worst(task.output / "contact_sheet.jpg", table, paths, checked, audit, places.relative)
+    draw_worst(task.output / "contact_sheet.jpg", table, paths, names, checked, audit)
     _report(task, audit)
     audit.raise_if_refused(task.name, task.output)
     if not len(objects.row):

@@ -6,10 +6,9 @@ from assembly import stored_size
 from box_check import upright
 
 
-def draw_worst(path, table, paths, checked, audit, relative):
+def draw_worst(path, table, paths, names, checked, audit):
     """Write the contact sheet of the images with the worst problems to `path`; no file where no image has any."""
     offenders = _offenders(table, audit)
-    names = {row: table.images[row].name if paths[row] is None else relative(paths[row]) for row in offenders}
     chosen = contact_sheet.worst((row, names[row], [severity for severity, _, _ in told]) for row, told in sorted(offenders.items()))
     if chosen:
         contact_sheet.draw([_entry(row, names[row], offenders[row], table, paths[row], checked) for row in chosen], path)

@@ -12,7 +12,7 @@ from pathlib import Path
 from coco_index import CHOOSE, EXPECTED, ImageTable, index
 from coco_objects import read_piece
 from findings import Findings
-from image_files import EXTENSIONS
+from image_content import TYPES
 from tables import Image, PartBuilder
 
 from _runtime import StageError
@@ -23,6 +23,7 @@ _FOLDERS = ("annotations", "Annotations")
 _PEEKED = 1 << 16  # bytes, from the file's beginning and from its end
 _LOOKED_AT = 5  # files that a look at a folder opens
 _LISTS = re.compile(rb'"(images|annotations)"\s*:\s*\[')
+_SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _WORD = re.compile(r"[A-Za-z]+[0-9]*")
 # What the names of COCO's own files begin with: those with boxes first; the last ones have none of objects.
 _INSTANCES, _ROBOFLOW, _NAMELESS, _KEYPOINTS, _OTHER = range(5)
@@ -50,11 +51,19 @@ class Coco(Layout):
         rank, files = _chosen(folder)
         if rank == _OTHER or not files:
             return None
+        if not any(_word(path)[1] for path in files) or (len(files) == 1 and _word(files[0])[1] != "train"):
+            return None
         found = {}
         for path in files:
-            split = _word(path)[1]
-            if split is None or (len(files) == 1 and split != "train"):
-                return None
+            split = _word(path)[1] or _other_split(path, rank)
+            if split is None:
+                raise StageError(
+                    "a COCO file is of no split that its name tells",
+                    path,
+                    "names with train, val or test in them, as the other files have",
+                    path.name,
+                    "name the files in the pipeline: `splits: {train: {annotations: FILE}, …}`",
+                )
             if split in found:
                 raise StageError(
                     "two COCO files are of one split",
@@ -126,7 +135,7 @@ class ListedNames:
 
 def _plain(name):
     stem, suffix = os.path.splitext(name.replace("\\", "/"))
-    return stem if suffix.lower() in EXTENSIONS else stem + suffix
+    return stem if suffix.lower() in TYPES else stem + suffix
 
 
 def _classes(indexes):
@@ -200,6 +209,12 @@ def _word(path):
         if split is not None:
             return word, split
     return None, None
+
+
+def _other_split(path, rank):
+    """The split that follows `instances_` in a file's name, or None."""
+    name = path.stem.partition("_")[2]
+    return name if rank == _INSTANCES and _SPLIT_NAME.fullmatch(name) else None
 
 
 def _image_folders(files, base, split):

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 from box_text import number
-from image_content import EXTENSIONS, OTHER_EXTENSIONS
+from image_content import TYPES
 from problems import printable
 
 from _runtime import StageError
 from layouts.base import read_text
 
-SUFFIXES = (*EXTENSIONS, *OTHER_EXTENSIONS)
+SUFFIXES = tuple(TYPES)
 _IMAGE_PARTS = ("images", "Images", "JPEGImages")  # of a path; `labels` in its place gives the labels', where there is such a folder
 _PEEKED = 4096  # bytes
 _SHOWN = 200  # characters of a path

@@ -7,6 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
+from _detection.png_check import png_fault
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -15,7 +16,6 @@ from voc_files import HEIGHT, WIDTH, image_bytes
 from stage_helpers import load
 
 image_files = load("ingest", "image_files")
-png_check = load("ingest", "png_check")
 
 
 def check(tmp_path, data, name="a.jpg"):
@@ -172,7 +172,7 @@ def test_refuses(tmp_path, case):
 def test_counts_the_pixels_of_every_kind_of_png(mode, depth, colour):
     data = image_bytes(3, (21, 5), "PNG", mode)
     assert struct.unpack_from(">BB", data, 24) == (depth, colour)
-    assert png_check.png_fault(data) is None
+    assert png_fault(data) is None
 
 
 FLIPS = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=6)
