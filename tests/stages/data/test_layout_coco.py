@@ -69,6 +69,10 @@ TREES = {
     ),
     "files named by the split alone": (["train.json", "valid.json", "train/a.jpg", "valid/a.jpg"], {"train": "train", "val": "valid"}),
     "labels": (["labels_train.json", "labels_val.json", "train/a.jpg", "val/a.jpg"], {"train": "train", "val": "val"}),
+    "a split of a name of its own": (
+        ["annotations/instances_train.json", "annotations/instances_night.json", "images/train/a.jpg", "images/night/a.jpg"],
+        {"train": "images/train", "night": "images/night"},
+    ),
     "val and test without train": (
         ["instances_val.json", "instances_test.json", "val/a.jpg", "test/a.jpg"],
         {"val": "val", "test": "test"},
@@ -188,6 +192,15 @@ def test_two_files_of_one_split_are_refused(tmp_path):
     with pytest.raises(StageError, match="two COCO files are of one split") as error:
         LAYOUT.splits(root)
     assert "instances_train2014.json and instances_train2017.json" in error.value.found
+
+
+@pytest.mark.parametrize("odd", ["all.json", "instances_.json"])
+def test_a_file_of_no_split_beside_others_is_refused(tmp_path, odd):
+    beside = "instances_train.json" if odd.startswith("instances") else "train.json"
+    root = write(tmp_path / "root", {beside: GOOD, odd: GOOD})
+    with pytest.raises(StageError, match="of no split that its name tells") as error:
+        LAYOUT.splits(root)
+    assert error.value.found == odd
 
 
 def test_a_folder_without_a_coco_file_says_so(tmp_path):
