@@ -62,7 +62,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_MODES = {"1", "L", "P", "LA", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr"}  # of 8 bits, that Pillow turns into RGB
+_MODES = {"1", "L", "P", "LA", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}  # of 8 bits, that Pillow turns into RGB
 _WIDE = {"I": "32-bit numbers", "F": "floating-point numbers"}
 
 
@@ -101,6 +101,8 @@ def _examined(data, suffix):
     if named not in (None, kind):
         findings.append((FIXED, "image-type", "the file is %s, though its name says %s: it is read as what it is" % (kind, named)))
     image, orientation, pages = _decoded(data, kind)
+    if image.mode == "La":  # a TIFF's grey multiplied by alpha; of colours Pillow divides them by itself
+        image = image.convert("LA")
     if image.mode not in _MODES and not image.mode.startswith("I;16"):
         raise UnusableError("image-type", "the pixels of this %s are %s: convert it to 8 bits" % (kind, _WIDE.get(image.mode, image.mode)))
     if pages > 1:
@@ -188,7 +190,7 @@ def _colour_findings(image):
 def _is_see_through(image):
     if "transparency" in image.info and image.mode in ("1", "L", "P", "RGB"):
         image = image.convert("RGBA")
-    return image.mode in ("LA", "PA", "RGBA", "RGBa") and image.getchannel(len(image.getbands()) - 1).getextrema()[0] < 255
+    return image.mode in ("LA", "PA", "RGBA") and image.getchannel(len(image.getbands()) - 1).getextrema()[0] < 255
 
 
 def _conversion(data, kind, image, orientation):
@@ -213,8 +215,6 @@ def _eight_bits(image):
     """The image as training sees it: grey or RGB of 8 bits."""
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode == "RGBa":  # colours multiplied by alpha, in some TIFFs
-        image = image.convert("RGBA")
     return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 BITS = 64
-_GRID = 16  # pixels looked at along each side of a cell: the hash differs by less than one bit from one of all pixels
+_GRID = 12  # pixels looked at along each side of a cell: of half-size recompressed photos 0.7 bits differ, where of all pixels 0.3 do
 # A picture with fewer rises (or fewer falls) has hardly any structure: its hash says nothing.
 MIN_BITS = 5
 _SPARE = 3  # parts of the hash that two near ones have in common
@@ -19,7 +19,7 @@ _WINDOW = 1000  # hashes alike in these parts that each is compared with
 
 def picture_hash(image):
     """The difference hash of a Pillow image of 8 bits, as an int of 64 bits: rows from the top, the first bit the highest."""
-    small = image.resize((9 * _GRID, 8 * _GRID), Image.Resampling.NEAREST).convert("RGB").convert("L")
+    small = image.resize((9 * _GRID, 8 * _GRID), Image.Resampling.NEAREST).convert("L")
     grey = np.asarray(small.resize((9, 8), Image.Resampling.BILINEAR))  # in Pillow a mean weighted by distance, over the cell and beyond
     return int.from_bytes(np.packbits(grey[:, :-1] < grey[:, 1:]).tobytes(), "big")
 

@@ -88,9 +88,16 @@ def test_a_picture_that_is_grey_at_its_end_is_whole(tmp_path, progressive):
 
 def test_the_end_of_an_embedded_preview_is_not_the_files(tmp_path):
     preview = b"\xff\xe1" + struct.pack(">H", 2 + len(image_bytes())) + image_bytes()
-    data = image_bytes(1)
-    assert damaged(tmp_path, data[:2] + preview + data[2:-4] + bytes(4))
-    assert check(tmp_path, data[:2] + preview + data[2:])[0].code is None
+    data = jpeg("half the chroma's columns")
+    data = data[:2] + preview + data[2:]
+    assert damaged(tmp_path, data[:-2] + bytes(2))  # all its pixels are there, and Pillow takes it
+    assert check(tmp_path, data)[0].code is None
+
+
+def test_fill_bytes_between_a_jpegs_segments_are_no_damage(tmp_path):
+    data = jpeg("baseline")
+    place = data.index(b"\xff\xdb")
+    assert check(tmp_path, data[:place] + b"\xff\xff" + data[place:])[0].code is None
 
 
 def test_a_wrong_extension_is_told_and_the_type_is_the_contents(tmp_path):
@@ -111,6 +118,7 @@ CONVERTED = {
     "a.gif": ("GIF", {}, "P"),
     "a.webp": ("WEBP", {"lossless": True}, "RGB"),
     "a.tif": ("TIFF", {"compression": "tiff_lzw"}, "RGB"),
+    "big.tiff": ("TIFF", {"big_tiff": True}, "RGB"),
     "jpeg.tiff": ("TIFF", {"compression": "jpeg"}, "RGB"),
     "a.avif": ("AVIF", {}, "RGB"),
 }
@@ -260,6 +268,24 @@ def test_the_copy_of_a_turned_image_is_always_the_same(tmp_path):
         assert image_in(tmp_path / (kind + "1"), data, name) == image_in(tmp_path / (kind + "2"), data, name)
 
 
+def test_the_copy_of_a_turned_jpeg_has_nothing_of_the_originals_but_its_pixels(tmp_path):
+    stored, exif = turned(3)
+    _, copy = check(tmp_path, encoded(stored, "JPEG", exif=exif, comment=b"where I live", icc_profile=b"profile", dpi=(300, 300)))
+    assert not set(Image.open(io.BytesIO(copy)).info) & {"comment", "exif", "icc_profile", "dpi"}
+
+
+def test_a_png_copy_has_nothing_of_the_originals_but_its_pixels(tmp_path):
+    stored, exif = turned(3)
+    data = encoded(stored.quantize(16), "PNG", exif=exif, transparency=3, icc_profile=b"profile", dpi=(300, 300))
+    _, copy = check(tmp_path, data, "a.png")
+    place, chunks = 8, []
+    while place < len(copy):
+        chunks.append(copy[place + 4 : place + 8])
+        place += 12 + struct.unpack_from(">I", copy, place)[0]
+    assert set(chunks) == {b"IHDR", b"IDAT", b"IEND"}
+    assert (pixels(copy) == np.asarray(stored.quantize(16).convert("RGB"))[::-1, ::-1]).all()
+
+
 def image_in(folder, data, name):
     folder.mkdir()
     return check(folder, data, name)
@@ -350,6 +376,22 @@ def test_the_copy_of_a_transparent_webp_has_the_colours_beneath(tmp_path):
     assert (pixels(copy) == np.asarray(photo())).all()
 
 
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_colours_that_a_tiff_holds_multiplied_by_alpha_are_divided_again(tmp_path, mode):
+    colour = {"LA": (100, 128), "RGBA": (100, 50, 20, 128)}[mode]
+    data = encoded(Image.new(mode, (4, 3), colour), "TIFF")
+    tag = struct.pack("<HHI", 338, 3, 1)  # ExtraSamples, one short: 2 is alpha apart from the colours, 1 alpha multiplied in
+    checked, copy = check(tmp_path, data.replace(tag + b"\2", tag + b"\1").replace(tag + b"\0", tag + b"\1"), "a.tif")
+    assert ("doubt", "image-alpha") in kinds(checked)
+    assert (pixels(copy)[..., 0] == 199).all()
+
+
+def test_sixteen_bit_grey_with_a_transparent_shade_is_converted(tmp_path):
+    rows = b"".join(b"\0" + struct.pack(">4H", *range(row, row + 4)) for row in range(3))
+    checked, _ = check(tmp_path, png(depth=16, colour=0, rows=rows, extra=chunk(b"tRNS", struct.pack(">H", 2))), "a.png")
+    assert kinds(checked) == [("note", "image-grey"), ("fixed", "image-converted")]
+
+
 @pytest.mark.parametrize(("kind", "mode"), [("JPEG", "L"), ("PNG", "L"), ("PNG", "1"), ("PNG", "LA")])
 def test_grey_is_noted(tmp_path, kind, mode):
     checked, _ = check(tmp_path, encoded(photo(mode="L").convert(mode), kind), "a.png" if kind == "PNG" else "a.jpg")
@@ -429,6 +471,15 @@ def test_the_same_content_is_kept_once(tmp_path):
     again, copy = check(tmp_path, image_bytes(1), "b.jpg")
     assert first == again
     assert copy == image_bytes(1)
+
+
+def test_a_copy_that_is_there_is_not_written_again(tmp_path):
+    checked, _ = check(tmp_path, image_bytes(1))
+    path = tmp_path / "kept" / (checked.sha256 + ".jpg")
+    before = path.stat()
+    os.utime(str(path), ns=(1, 1))
+    check(tmp_path, image_bytes(1), "b.jpg")
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == (1, before.st_ino)
 
 
 def test_the_copy_does_not_change_with_the_original(tmp_path):

@@ -35,7 +35,7 @@ def test_a_flat_picture_has_no_bits():
     assert near_duplicates.picture_hash(Image.new("RGB", (50, 40), (90, 120, 30))) == FLAT
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK"])
 def test_pictures_of_any_mode_have_a_hash(mode):
     assert 0 <= near_duplicates.picture_hash(grid(rising(5)).convert(mode)) < 2**64
 
@@ -57,14 +57,28 @@ def test_smaller_copies_of_real_photos_have_nearly_the_same_hash(shared_data):
     assert np.mean(differing) < 1
 
 
-def test_finds_the_picture_that_bccd_has_twice(shared_data):
-    paths = sorted((shared_data("datasets/bccd") / "BCCD" / "JPEGImages").glob("*.jpg"))
+# folder of the shared data: the groups at the distance 4. All but the last are a scene photographed twice; that is two cards on one spot.
+SERIES = {
+    "bccd/BCCD/JPEGImages": [("BloodImage_00037", "BloodImage_00038")],
+    "playing_cards/images/train": [
+        ("IMG_2464", "IMG_2465"),
+        ("IMG_2468", "IMG_2469"),
+        ("IMG_2473", "IMG_2474"),
+        ("cam_image1", "cam_image54"),
+        ("cam_image18", "cam_image19"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_finds_what_real_datasets_have_twice(shared_data, name):
+    folder = shared_data("datasets/" + name.split("/")[0]) / name.split("/", 1)[1]
+    paths = sorted(path for path in folder.iterdir() if path.suffix in (".jpg", ".JPG"))
     hashes = []
     for path in paths:
         with Image.open(str(path)) as image:
             hashes.append(near_duplicates.picture_hash(image))
-    found = [[paths[row].stem for row in group] for group in near_duplicates.groups(hashes, 2)]
-    assert found == [["BloodImage_00037", "BloodImage_00038"]]
+    assert [tuple(paths[row].stem for row in group) for group in near_duplicates.groups(hashes, 4)] == SERIES[name]
 
 
 def brute_force(hashes, distance):
