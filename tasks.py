@@ -81,9 +81,43 @@ def demo(
 )
 def data_verify(_c: Context, path: str, label_map: str = "", engine: str = "", workspace: str = "") -> None:
     """Check TFRecords, EdgeMill's or anybody's, and print what is in them and everything wrong with them."""
-    from edgemill import records_commands
+    from edgemill import data_commands
 
-    _run(lambda: records_commands.verify(_request("demo", engine, workspace), path, label_map))
+    _run(lambda: data_commands.verify(_request("demo", engine, workspace), path, label_map))
+
+
+@task(name="audit", iterable=["set"], help=PIPELINE_HELP)
+def data_audit(_c: Context, pipeline: str = "demo", engine: str = "", workspace: str = "", set: Any = None) -> None:
+    """Print what the audit found in a pipeline's data, whether they were taken or refused."""
+    from edgemill import data_commands
+
+    _run(lambda: data_commands.audit(_request(pipeline, engine, workspace, set)))
+
+
+@task(
+    name="export",
+    iterable=["set"],
+    help={
+        **PIPELINE_HELP,
+        "layout": "coco or voc.",
+        "images": "Copy the images along; --no-images leaves them where they are.",
+        "stage": "The stage that makes the dataset, where a pipeline has several.",
+    },
+)
+def data_export(
+    _c: Context,
+    pipeline: str = "demo",
+    layout: str = "coco",
+    images: bool = True,
+    stage: str = "",
+    engine: str = "",
+    workspace: str = "",
+    set: Any = None,
+) -> None:
+    """Write a pipeline's dataset back as COCO JSON or Pascal VOC XML."""
+    from edgemill import data_commands
+
+    _run(lambda: data_commands.export(_request(pipeline, engine, workspace, set), stage, layout, images=images))
 
 
 @task(
@@ -113,10 +147,10 @@ def data_show(
     set: Any = None,
 ) -> None:
     """Draw some of a pipeline's records, or of a file's, with boxes, labels and masks, and list all their features."""
-    from edgemill import records_commands
+    from edgemill import data_commands
 
     params = {"number": number, "seed": seed, **({"split": split} if split else {})}
-    _run(lambda: records_commands.show(_request(pipeline, engine, workspace, set), stage, path, label_map, params))
+    _run(lambda: data_commands.show(_request(pipeline, engine, workspace, set), stage, path, label_map, params))
 
 
 @task(iterable=["set"], help={**PIPELINE_HELP, "json": "As JSON.", "verify": "Read every byte of sources and artifacts again."})
@@ -337,6 +371,8 @@ namespace = Collection(
 namespace.add_task(compile_, "compile")
 _data = Collection("data")
 _data.add_task(data_build, "build", default=True)
+_data.add_task(data_audit, "audit")
+_data.add_task(data_export, "export")
 _data.add_task(data_verify, "verify")
 _data.add_task(data_show, "show")
 namespace.add_collection(_data)

@@ -26,8 +26,6 @@ from edgemill.plan import StepStatus, make_plan
 from edgemill.runs import records
 from edgemill.workspace import Workspace
 
-AUDIT_TABLE = "audit.txt"  # in artifacts of the kinds that declare it
-
 
 @dataclass(frozen=True)
 class Request:
@@ -143,24 +141,6 @@ def artifact_path(request: Request, kind: str) -> Path:
     raise RequestError(
         f"the pipeline {pipeline.name!r} has no {kind} yet", where=display(pipeline.path), remedy=f"./mill build -p {request.pipeline}"
     )
-
-
-def audit(request: Request) -> None:
-    """Print what the audit of a pipeline's data found, whether they were taken or refused.
-
-    Raises:
-        RequestError: the data, as they are, have not been read yet.
-    """
-    pipeline, workspace = request.load(), request.place()
-    for name, status in make_plan(pipeline, workspace, request.choose(pipeline)).items():
-        if status.key is None or all(rule.path != AUDIT_TABLE for rule in status.step.kind.files):
-            continue
-        folder = status.artifact.path if status.artifact else workspace.work_folder(status.step.contract.name, status.key) / "output"
-        if (folder / AUDIT_TABLE).is_file():
-            print((folder / AUDIT_TABLE).read_text(encoding="utf-8"), end="")
-            print(f"{name}: every problem is in {folder / 'audit.csv'}, the worst pictures in {folder / 'contact_sheet.jpg'}")
-            return
-    raise RequestError("the data have not been read as they are", where=display(pipeline.path), remedy=f"./mill data -p {request.pipeline}")
 
 
 def provenance(request: Request, step: str, *, lineage: bool = False) -> None:

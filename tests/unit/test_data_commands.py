@@ -1,4 +1,4 @@
-"""`data.verify` and `data.show`: stages that no pipeline file names, run as any other; and `data`, which still builds the data."""
+"""`data.audit`, `export`, `verify` and `show`: stages that no pipeline file names, run as any other; and `data`, which still builds the data."""
 
 import re
 
@@ -6,6 +6,8 @@ import pytest
 import yaml
 
 KINDS = {
+    "dataset": {"help": "Data.", "files": [{"path": "audit.txt"}, {"path": "audit.csv", "optional": True}]},
+    "labelled-images": {"help": "Data for others.", "files": [{"path": "data.txt"}]},
     "records": {"help": "Records.", "files": [{"path": "a.record"}]},
     "records-check": {"help": "A check.", "files": [{"path": "check.txt"}]},
     "pictures": {"help": "Pictures.", "files": [{"path": "sheet.png"}, {"path": "features.txt"}, {"path": "record-*.png"}]},
@@ -13,6 +15,16 @@ KINDS = {
 PATH = {"type": "string", "format": "path", "description": "Where."}
 NUMBER = {"type": "integer", "default": 1, "description": "A number."}
 PROGRAMS = {
+    "ingest": """
+    (task.output / "audit.txt").write_text("of %s\\n" % given)
+    (task.output / "audit.csv").write_text("all")
+    if "bad" in given:
+        raise StageError("the dataset has 1 problem: bad 1", "x.xml")
+""",
+    "export-annotations": """
+    data = (task.input("dataset").path / "audit.txt").read_text()
+    (task.output / "data.txt").write_text("%s %s %s" % (task.params["layout"], task.params["images"], data))
+""",
     "records": "(task.output / 'a.record').write_text(given)",
     "verify-records": """
     labels = task.params["label_map"]
@@ -29,7 +41,10 @@ PROGRAMS = {
 """,
 }
 SHOWN = {"number": NUMBER, "seed": NUMBER, "split": {"type": "string", "description": "Split."}}
+WRITTEN = {"layout": {"type": "string", "description": "Layout."}, "images": {"type": "boolean", "description": "Images."}}
 STAGES = {
+    "ingest": ({}, {"path": PATH}, "dataset"),
+    "export-annotations": ({"dataset": {"kind": "dataset"}}, {"path": PATH, **WRITTEN}, "labelled-images"),
     "records": ({}, {"path": PATH}, "records"),
     "verify-records": ({}, {"path": PATH, "label_map": PATH}, "records-check"),
     "show-records": ({"records": {"kind": "records", "optional": True}}, {"path": PATH, "label_map": PATH, **SHOWN}, "pictures"),
@@ -150,6 +165,36 @@ def test_of_several_records_one_must_be_named(project):
     assert "--stage one" in done(project, "data.show", "-p", "own", status=2).stderr
     said = done(project, "data.show", "-p", "own", "--stage", "two").stdout
     assert (project.root / said.rpartition("their features:")[2].strip()).read_text().startswith("good")
+
+
+INGEST = "schema: 1\nstages: {ingest: {params: {path: ../data/x.record}}}\n"
+
+
+def test_the_audit_of_a_dataset_is_printed_with_where_the_rest_is(project):
+    project.write_pipeline(INGEST)
+    assert "./mill data -p own" in done(project, "data.audit", "-p", "own", status=2).stderr
+    done(project, "build", "-p", "own")
+    said = done(project, "data.audit", "-p", "own").stdout
+    assert said.startswith("of good\n")
+    assert (project.root / said.rpartition("every problem: ")[2].strip()).read_text() == "all"
+    assert "contact_sheet" not in said
+
+
+def test_the_audit_of_refused_data_is_printed_too_until_the_data_change(project):
+    project.write_pipeline(INGEST)
+    project.file.write_text("bad")
+    done(project, "build", "-p", "own", status=1)
+    assert done(project, "data.audit", "-p", "own").stdout.startswith("of bad\n")
+    project.file.write_text("worse")
+    done(project, "data.audit", "-p", "own", status=2)
+
+
+def test_a_dataset_is_written_back_for_other_tools(project):
+    project.write_pipeline(INGEST)
+    said = done(project, "data.export", "-p", "own", "--layout", "voc", "--no-images").stdout
+    folder = project.root / said.partition("voc: ")[2].strip()
+    assert (folder / "data.txt").read_text() == "voc False of good\n"
+    assert "makes no dataset" in done(project, "data.export", status=2).stderr
 
 
 def test_data_builds_the_data_and_lists_its_other_tasks(project):

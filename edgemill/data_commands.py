@@ -1,4 +1,4 @@
-"""`data.verify` and `data.show`: TFRecords checked and drawn by stages that need not be in any pipeline file."""
+"""`data.audit`, `data.export`, `data.verify`, `data.show`: data told, written back, checked and drawn by stages that no pipeline names."""
 
 from __future__ import annotations
 
@@ -16,8 +16,35 @@ from edgemill.errors import EdgeMillError, RequestError
 from edgemill.pipelines import Pipeline, check_pipeline, find_pipeline
 from edgemill.plan import make_plan
 
-VERIFY, SHOW = "verify-records", "show-records"
+VERIFY, SHOW, EXPORT = "verify-records", "show-records", "export-annotations"
 LABEL_MAP = "label_map.pbtxt"
+AUDIT_TABLE = "audit.txt"  # in artifacts of the kinds that declare it
+
+
+def audit(request: Request) -> None:
+    """Print what the audit of a pipeline's data found, whether they were taken or refused.
+
+    Raises:
+        RequestError: the data, as they are, have not been read yet.
+    """
+    pipeline, workspace = request.load(), request.place()
+    for name, status in make_plan(pipeline, workspace, request.choose(pipeline)).items():
+        if status.key is None or all(rule.path != AUDIT_TABLE for rule in status.step.kind.files):
+            continue
+        folder = status.artifact.path if status.artifact else workspace.work_folder(status.step.contract.name, status.key) / "output"
+        if (folder / AUDIT_TABLE).is_file():
+            _print_file(folder / AUDIT_TABLE)
+            for file, what in (("audit.csv", "every problem"), ("contact_sheet.jpg", "the worst pictures")):
+                if (folder / file).is_file():
+                    print(f"{name}: {what}: {display(folder / file)}")
+            return
+    raise RequestError("the data have not been read as they are", where=display(pipeline.path), remedy=f"./mill data -p {request.pipeline}")
+
+
+def export(request: Request, stage: str, layout: str, *, images: bool) -> None:
+    """Write a pipeline's dataset back in a layout that other tools read, and print where it is. Raises EdgeMillError."""
+    pipeline = _beyond(request, "dataset", stage, EXPORT, {"layout": layout, "images": images})
+    print(f"{layout}: {display(_build(request, pipeline, EXPORT))}")
 
 
 def verify(request: Request, path: str, label_map: str = "") -> None:
@@ -45,7 +72,7 @@ def show(request: Request, stage: str, path: str, label_map: str, params: Mappin
         pipeline = alone(SHOW, {**params, "path": str(records), **_labels(records, label_map)})
     else:
         given = {"label_map": str(_existing(label_map))} if label_map else {}
-        pipeline = beyond_records(request, stage, {**params, **given})
+        pipeline = _beyond(request, "records", stage, SHOW, {**params, **given})
     folder = _build(request, pipeline, SHOW)
     for picture in sorted(folder.glob("record-*.png")):
         print(display(picture))
@@ -58,28 +85,27 @@ def alone(stage: str, params: Mapping[str, Any]) -> Pipeline:
     return check_pipeline(Document(Path(stage).absolute(), {"schema": 1, "stages": {stage: {"params": dict(params)}}}, {}))
 
 
-def beyond_records(request: Request, stage: str, params: Mapping[str, Any]) -> Pipeline:
-    """The request's pipeline up to its records, and a stage that shows them.
+def _beyond(request: Request, kind: str, stage: str, added: str, params: Mapping[str, Any]) -> Pipeline:
+    """The request's pipeline up to the artifact of a kind, and one more stage that takes it as the input of that name.
 
-    stage: the one that makes the records; needed only where there are several.
+    stage: the step that makes the artifact; needed only where there are several.
 
     Raises:
-        RequestError: there is no such pipeline or stage, or it makes no records.
+        RequestError: there is no such pipeline or stage, or it makes no such artifact.
     """
-    made = [name for name, step in request.load().steps.items() if step.kind.name == "records"]
+    made = [name for name, step in request.load().steps.items() if step.kind.name == kind]
     document = load_yaml(find_pipeline(request.pipeline))
     if not made:
-        raise RequestError(
-            "the pipeline makes no records", where=display(document.path), remedy="./mill data.show --path FILE shows a file's"
-        )
+        remedy = "./mill data.show --path FILE shows a file's" if added == SHOW else "add a stage that makes them: ingest, say"
+        raise RequestError(f"the pipeline makes no {kind}", where=display(document.path), remedy=remedy)
     if stage and stage not in made:
-        raise unknown_name("stage that makes records", stage, made, display(document.path))
+        raise unknown_name(f"stage that makes {kind}", stage, made, display(document.path))
     if len(made) > 1 and not stage:
         raise RequestError(
-            "several stages make records", where=display(document.path), expected=", ".join(made), remedy=f"--stage {made[0]}"
+            f"several stages make {kind}", where=display(document.path), expected=", ".join(made), remedy=f"--stage {made[0]}"
         )
-    document.data["stages"][SHOW] = {"inputs": {"records": stage or made[0]}, "params": dict(params)}
-    return check_pipeline(document, request.settings).select([SHOW])
+    document.data["stages"][added] = {"inputs": {kind: stage or made[0]}, "params": dict(params)}
+    return check_pipeline(document, request.settings).select([added])
 
 
 def _build(request: Request, pipeline: Pipeline, step: str) -> Path:
