@@ -1,4 +1,4 @@
-"""`data.audit`, `export`, `verify` and `show`: stages that no pipeline file names, run as any other; and `data`, which still builds the data."""
+"""`data.audit`, `export`, `verify` and `show`: stages that no pipeline file names; and `data`, which still builds the data."""
 
 import re
 
