@@ -213,6 +213,11 @@ def test_a_subset_that_is_not_there(tmp_path):
     assert caught.value.found == "images of Test, Train"
 
 
+def test_a_subset_that_may_be_in_the_missing_rest_of_a_file(tmp_path):
+    root = write(tmp_path / "root", {"annotations.xml": images_of("Train", "Test")[:-60]})
+    assert read(LAYOUT, root, tmp_path, {"annotations": "annotations.xml", "subset": "Test"}).codes() == [("bad", "xml-broken")]
+
+
 def test_files_named_like_the_splits(tmp_path):
     root = write(tmp_path / "root", {"train.xml": cvat(image(box())), "valid.xml": cvat(image(box("dog")))})
     assert {split: reading.objects[0][1] for split, reading in natural(LAYOUT, root, tmp_path).items()} == {"train": "cat", "val": "dog"}

@@ -196,7 +196,7 @@ FITTING = {
     "labels with words, as KITTI's and OIDv4's": ({"labels/a.txt": "Car 0.00 0 -1.57 5 6 7 8\n"}, False),
     "VOC's lists": ({"Annotations/a.xml": "<annotation/>", "ImageSets/Main/train.txt": "a\n"}, False),
     "DOTA's labels": ({"labels/a.txt": "0 0 5 0 5 5 0 5 plane 0\n"}, False),
-    "a polygon longer than a look": ({"a.txt": "0 " + "0.123 " * 1999 + "0.5\n"}, True),
+    "a polygon longer than a look": ({"a.txt": "0 " + "1e-05 " * 1999 + "0.5\n"}, True),
     "nothing": ({"README.md": "x"}, False),
 }
 
