@@ -65,7 +65,9 @@ def test_a_jpeg_without_its_end_is_damaged(tmp_path, case):
     data = jpeg(case)
     for cut in (*range(1, 12), len(data) // 2):
         assert damaged(tmp_path, data[:-cut]), cut
-        assert damaged(tmp_path, data[:-cut] + bytes(cut)), cut  # the rest zeros, as on a full disk; Pillow takes some of these
+        assert damaged(tmp_path, data[:-cut] + bytes(cut + 50)), (
+            cut
+        )  # the rest zeros, as after a crash; Pillow takes it where little is cut
 
 
 @pytest.mark.parametrize("case", JPEGS)
@@ -90,7 +92,7 @@ def test_the_end_of_an_embedded_preview_is_not_the_files(tmp_path):
     preview = b"\xff\xe1" + struct.pack(">H", 2 + len(image_bytes())) + image_bytes()
     data = jpeg("half the chroma's columns")
     data = data[:2] + preview + data[2:]
-    assert damaged(tmp_path, data[:-2] + bytes(2))  # all its pixels are there, and Pillow takes it
+    assert damaged(tmp_path, data[:-2] + bytes(50))  # all its pixels are there, and Pillow takes it
     assert check(tmp_path, data)[0].code is None
 
 
