@@ -25,7 +25,7 @@ class LabelMe(Layout):
     """A folder with a JSON or XML file for each image."""
 
     name = "labelme"
-    title = "LabelMe JSON"
+    title = "LabelMe JSON and XML"
 
     def fits(self, path):
         if path.is_file():
