@@ -122,9 +122,13 @@ def _in_pixels(table, drafts, rows, place):
     drawn_on = np.array(drawn_on, np.float64).reshape(-1, 2)[place]
     box = table.box[rows]
     fraction = table.fraction[rows]
-    box[fraction] *= np.tile(drawn_on[fraction], 2)
+    if fraction.all():
+        box[:, :2] *= drawn_on
+        box[:, 2:] *= drawn_on
+    else:
+        box[fraction] *= np.tile(drawn_on[fraction], 2)
     orientation = np.array([draft.checked.orientation if draft.stored else 1 for draft in drafts], np.int64)[place]
-    turned = np.nonzero(orientation != 1)[0]
+    turned = np.nonzero(orientation != 1)[0]  # few, if any
     box[turned] = box_check.upright(box[turned], orientation[turned], drawn_on[turned, 0], drawn_on[turned, 1])
     return box
 
@@ -148,7 +152,8 @@ def _judged(objects, table, drafts, audit):
         action = _bad(audit, box_check.CODES[code], message, table, draft, row, mend)
         if action == mend:
             keep[place], inside[place] = True, mended
-    return objects._replace(box=inside).where(keep)
+    objects = objects._replace(box=inside)
+    return objects if keep.all() else objects.where(keep)
 
 
 def _bad(audit, code, message, table, draft, row, mend=None):
@@ -172,10 +177,16 @@ def _without_repeated(objects, table, drafts, audit):
     repeated, firsts = box_check.repeated(objects.draft, objects.label, objects.box)
     for place, first in zip(repeated.tolist(), firsts.tolist(), strict=True):
         row, draft = int(objects.row[place]), drafts[objects.draft[place]]
-        message = "%s: the same box as object %d" % (table.names[table.label[row]], table.number[objects.row[first]])
+        other = int(objects.row[first])
+        seen = "object %d" % table.number[other] if table.number[other] else "in line %d" % table.line[other]
+        message = "%s: the same box as %s" % (table.names[table.label[row]], seen)
         line, number = int(table.line[row]), int(table.number[row])
         audit.doubt("box-repeated", draft.annotation, message, line, number, image=draft.row, row=row, action="dropped")
-    return objects.where(np.setdiff1d(np.arange(len(objects.row)), repeated))
+    if not len(repeated):
+        return objects
+    keep = np.ones(len(objects.row), bool)
+    keep[repeated] = False
+    return objects.where(keep)
 
 
 def settle_classes(table, drafts, objects, given, known, audit):

@@ -46,7 +46,7 @@ def _find(image, row, folders, audit):
 
 
 def image_names(table, paths, places):
-    """The name of each image of the table: its file's, relative to the dataset's folder; as it is written where there is no file in there."""
+    """The name of each image: its file's, relative to the dataset's folder, or, where there is no file in there, as it is written."""
     inside = str(places.root) + os.sep
     return [
         image.name if path is None or not str(path).startswith(inside) else places.relative(path)

@@ -18,7 +18,8 @@ _FILES = 50  # of a job: an image may be inside
 _PEEKED = 1 << 16  # bytes, from the file's beginning and from its end
 _LOOKED_AT = 3  # files that a look at a folder opens
 _SHAPES = re.compile(rb'"shapes"\s*:\s*\[')
-_OUTLINE = re.compile(rb"<(polygon|segm)\b")
+_ROOT = re.compile(rb"<annotation[\s>]")
+_OUTLINE = re.compile(rb"<(pt|segm)\b")
 
 
 class LabelMe(Layout):
@@ -85,4 +86,4 @@ def _is_labelme(path):
         return False
     if suffix == ".json":
         return _SHAPES.search(text) is not None
-    return b"<annotation" in text and b"<bndbox" not in text and _OUTLINE.search(text) is not None
+    return _ROOT.search(text) is not None and b"<bndbox" not in text and _OUTLINE.search(text) is not None

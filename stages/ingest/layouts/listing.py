@@ -12,7 +12,7 @@ _MARK = re.compile(r"\s+-?[01]$")  # VOC's lists of one class end with 1, -1 or 
 
 
 def read_list(places, split, name):
-    """(the list's name for messages, its lines as (number from 1, text), empty ones and comments left out). Raises StageError where there is nothing."""
+    """(the list's name for messages, its lines as (number from 1, text) without empty ones and comments). Raises StageError."""
     path = places.file(split, "list", name)
     lines = read_text(path, "the split's list").splitlines()
     told = [(number, line.strip()) for number, line in enumerate(lines, 1)]

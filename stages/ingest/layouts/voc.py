@@ -17,6 +17,7 @@ from layouts.listing import listed_files, read_list
 
 _ANNOTATION_FOLDERS = ("Annotations", "annotations", "labels", "xml", "xmls")
 _LISTS = "ImageSets/Main"
+_LABELME_TAGS = {b"imagesize", b"sourceImage", b"segm", b"pt"}
 _TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no", "unspecified", "")
 _FLAGS = {"difficult": DIFFICULT, "truncated": TRUNCATED, "occluded": OCCLUDED}
 _FILES = 200  # of a job
@@ -96,11 +97,11 @@ def _unread(source, places):
 
 
 def _is_voc(path):
-    """Whether the file begins as an annotation; what is no XML at all counts too, for this is the layout that would tell."""
+    """Whether the file begins as an annotation, and not as the LabelMe web tool's; what is no XML counts too: this layout tells of it."""
     with open(str(path), "rb") as stream:
         start = stream.read(_PEEKED).replace(b"\0", b"")
     tags = re.findall(rb"<([A-Za-z_][\w.-]*)", start)
-    return not tags or tags[0] == b"annotation"
+    return not tags or (tags[0] == b"annotation" and not _LABELME_TAGS & set(tags))
 
 
 def read_annotation(part, path, file, label=None):
