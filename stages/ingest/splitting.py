@@ -84,7 +84,7 @@ def _report_across(drafts, audit):
 def check_splits(drafts, objects, classes, given, splits, audit):
     """(classes, objects): no split may be empty, and train needs an example of each class; elsewhere a missing class is a warning.
 
-    given: whether the pipeline names the classes, which are kept then; else one that cannot be trained goes, with its boxes in other splits.
+    given: whether the pipeline names the classes, which are kept then; else one that cannot be trained goes, with its boxes elsewhere.
     """
     present_splits = {draft.split for draft in drafts}
     for split in sorted(set(splits) - present_splits):

@@ -16,12 +16,16 @@ _MASKS = 64
 
 
 def rasterize(table, drafts, objects, processes, audit):
-    """{row of the table: mask as COCO run lengths, upright} of the objects that have one; a mask that is no good is left out, and told."""
+    """{row of the table: counts of its mask's COCO run lengths, upright, as bytes} of the objects that have one.
+
+    A mask that is no good is left out, and told. What the reader gave is forgotten, for a million masks are heavy.
+    """
     rows = [place for place, row in enumerate(objects.row.tolist()) if "mask" in table.extra.get(row, ())]
     jobs = [_mask_job(table, drafts[objects.draft[place]], int(objects.row[place])) for place in rows]
     made = {}
     for place, (mask, scaled, error) in zip(rows, ordered_map(_mask, jobs, processes, _MASKS), strict=True):
         row, draft = int(objects.row[place]), drafts[objects.draft[place]]
+        del table.extra[row]["mask"]
         told = {"line": int(table.line[row]), "number": int(table.number[row]), "image": draft.row, "row": row}
         name = table.names[table.label[row]]
         if error is not None:
@@ -40,13 +44,13 @@ def _mask_job(table, draft, row):
 
 
 def _mask(job):
-    """(run lengths or None, size before scaling or None, (code, message) or None)."""
+    """(counts of the run lengths or None, size before scaling or None, (code, message) or None)."""
     mask, size, orientation = job
     try:
         made, scaled = rasterized(mask, *size)
     except MaskError as error:
         return None, None, (error.code, str(error))
-    return upright(made, orientation), scaled, None
+    return upright(made, orientation)["counts"].encode("ascii"), scaled, None
 
 
 def write_dataset(folder, table, drafts, objects, masks, classes, hierarchy, processes):
@@ -81,9 +85,9 @@ def _told(place, drafts, table, objects, bounds, masks):
     draft, rows = drafts[place], slice(bounds[place], bounds[place + 1])
     extra = {}
     for number, row in enumerate(objects.row[rows].tolist()):
-        more = {key: value for key, value in table.extra.get(row, {}).items() if key != "mask"}
+        more = dict(table.extra.get(row, ()))
         if row in masks:
-            more["mask"] = masks[row]
+            more["mask"] = {"size": [draft.checked.height, draft.checked.width], "counts": masks[row].decode("ascii")}
         if more:
             extra[number] = more
     labels = table.images[draft.row].labels
