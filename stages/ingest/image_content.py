@@ -138,7 +138,7 @@ def _decoded(data, kind):
         raise UnusableError("image-too-large", "the image has more than %d pixels: TensorFlow decodes no more" % MAX_PIXELS) from None
     except UnidentifiedImageError:
         raise UnusableError("image-damaged", "the image cannot be decoded: its header is damaged") from None
-    except DAMAGED as error:
+    except (*DAMAGED, RuntimeError) as error:  # the latter of AVIF
         said = " ".join(str(error).split()) or type(error).__name__
         raise UnusableError("image-damaged", "the image cannot be decoded: %s" % said) from None
     if fault is not None:

@@ -7,6 +7,8 @@ import struct
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from test_ingest_images import check, chunk, kinds, png
 from voc_files import image_bytes
@@ -65,9 +67,7 @@ def test_a_jpeg_without_its_end_is_damaged(tmp_path, case):
     data = jpeg(case)
     for cut in (*range(1, 12), len(data) // 2):
         assert damaged(tmp_path, data[:-cut]), cut
-        assert damaged(tmp_path, data[:-cut] + bytes(cut + 50)), (
-            cut
-        )  # the rest zeros, as after a crash; Pillow takes it where little is cut
+        assert damaged(tmp_path, data[:-cut] + bytes(cut + 50)), cut  # zeros, as after a crash: Pillow takes them
 
 
 @pytest.mark.parametrize("case", JPEGS)
@@ -286,6 +286,21 @@ def test_a_png_copy_has_nothing_of_the_originals_but_its_pixels(tmp_path):
         place += 12 + struct.unpack_from(">I", copy, place)[0]
     assert set(chunks) == {b"IHDR", b"IDAT", b"IEND"}
     assert (pixels(copy) == np.asarray(stored.quantize(16).convert("RGB"))[::-1, ::-1]).all()
+
+
+TURNED, TURNED_EXIF = turned(6, photo(33, 21))
+SOURCES = {name: encoded(photo(33, 21, mode=mode), kind, **options) for name, (kind, options, mode) in CONVERTED.items()}
+SOURCES.update({"turned.jpg": encoded(TURNED, "JPEG", exif=TURNED_EXIF), "turned.png": encoded(TURNED, "PNG", exif=TURNED_EXIF)})
+FLIPS = st.lists(st.tuples(st.one_of(st.integers(0, 200), st.integers(0, 10**6)), st.integers(0, 255)), max_size=6)
+
+
+@given(st.sampled_from(sorted(SOURCES)), FLIPS)
+def test_a_damaged_image_of_any_type_is_taken_or_refused_but_never_a_crash(tmp_path_factory, name, flips):
+    data = bytearray(SOURCES[name])
+    for place, value in flips:
+        data[place % len(data)] = value
+    checked, copy = check(tmp_path_factory.mktemp("flip"), bytes(data), name)
+    assert copy is None or pixels(copy).shape == (checked.height, checked.width, 3)
 
 
 def image_in(folder, data, name):
