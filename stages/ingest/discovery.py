@@ -3,10 +3,10 @@
 import difflib
 import re
 
+from audit.problems import printable
 from layouts import BY_NAME, LAYOUTS
 from layouts.base import USUAL_SPLITS, files_in
 from places import neighbours
-from problems import printable
 
 from _runtime import StageError
 

@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
+from audit.problems import printable
 from layouts import BY_NAME
-from problems import printable
 from tables import FRACTION
 
 from _detection.workers import ordered_map

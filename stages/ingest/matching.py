@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from image_files import ImageFolder, check_image
+from pictures.image_files import ImageFolder, check_image
 
 from _detection.workers import ordered_map
 

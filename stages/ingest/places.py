@@ -3,7 +3,7 @@
 import os
 from pathlib import Path, PurePosixPath
 
-from problems import printable
+from audit.problems import printable
 
 from _runtime import StageError
 

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import assembly
 import lxml.etree
-import near_duplicates
 import numpy as np
 import PIL
 import splitting
 import writing
+from audit.problems import Audit, as_text
+from audit.worst_images import draw_worst
 from discovery import find_sources
 from gather import read_sources
 from matching import check_images, find_images, image_names
+from pictures import near_duplicates
 from places import Places
-from problems import Audit, as_text
-from worst_images import draw_worst
 
 from _detection.label_map import format_label_map, parse_label_map
 from _runtime import StageError, run, write_text

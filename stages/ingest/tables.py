@@ -6,7 +6,7 @@ A reader is a function of a job to a `Part`; jobs run in worker processes, and p
 from typing import NamedTuple, Optional
 
 import numpy as np
-from findings import Findings
+from audit.findings import Findings
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 # Bits of `Part.flags`, in the order of dataset.FLAGS.

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 from assembly import stored_size
-from image_files import SUFFIX
 from masks import MaskError, rasterized, upright
+from pictures.image_files import SUFFIX
 
 from _detection.dataset import FLAGS, SCHEMA, split_file
 from _detection.workers import ordered_map

@@ -9,15 +9,15 @@ import re
 import tempfile
 from pathlib import Path
 
-from coco_index import CHOOSE, EXPECTED, ImageTable, index
-from coco_objects import read_piece
-from findings import Findings
-from image_content import TYPES
+from audit.findings import Findings
+from formats.listing import read_list
+from pictures.image_content import TYPES
 from tables import Image, PartBuilder
 
 from _runtime import StageError
 from layouts.base import IMAGE_FOLDERS, USUAL_SPLITS, Layout, Source, files_in, named_folders
-from layouts.listing import read_list
+from layouts.coco_index import CHOOSE, EXPECTED, ImageTable, index
+from layouts.coco_objects import read_piece
 
 _FOLDERS = ("annotations", "Annotations")
 _PEEKED = 1 << 16  # bytes, from the file's beginning and from its end

@@ -8,10 +8,10 @@ import re
 from typing import NamedTuple
 
 import numpy as np
-from box_text import number
-from csv_blocks import blocks, clean_names, corners, first_seen, open_table, read_block, sample_rows
-from findings import Findings
-from problems import printable
+from audit.findings import Findings
+from audit.problems import printable
+from formats.box_text import number
+from formats.csv_blocks import blocks, clean_names, corners, first_seen, open_table, read_block, sample_rows
 from tables import CORNERS, DIFFICULT, PIXELS, TRUNCATED, Image, Part
 
 from _runtime import StageError

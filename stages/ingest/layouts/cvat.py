@@ -8,10 +8,10 @@ import json
 import re
 from pathlib import Path
 
-from findings import Findings
-from image_files import clean_name
+from audit.findings import Findings
+from formats.xml_stream import top_elements
+from pictures.image_files import clean_name
 from tables import PIXELS, Image, PartBuilder
-from xml_stream import top_elements
 
 from _runtime import StageError
 from layouts.base import IMAGE_FOLDERS, USUAL_SPLITS, Layout, Source, files_in, named_folders

@@ -5,7 +5,7 @@ import re
 from typing import NamedTuple
 
 import numpy as np
-from box_text import corner_numbers, number
+from formats.box_text import corner_numbers, number
 from tables import DIFFICULT, OCCLUDED, PIXELS, TRUNCATED
 
 from _detection import rle as rles

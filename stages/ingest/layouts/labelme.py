@@ -6,12 +6,12 @@ JSON: https://github.com/wkentaro/labelme, files of version 3 to 5; X-AnyLabelin
 import os
 import re
 
-from labelme_json import read_json
-from labelme_xml import read_xml
+from formats.listing import listed_files, read_list
 from tables import PartBuilder
 
 from layouts.base import IMAGE_FOLDERS, Layout, Source, chunks, files_in, named_folders
-from layouts.listing import listed_files, read_list
+from layouts.labelme_json import read_json
+from layouts.labelme_xml import read_xml
 
 _FOLDERS = ("Annotations", "annotations", "labels", "json", "jsons", "labelme")
 _FILES = 50  # of a job: an image may be inside

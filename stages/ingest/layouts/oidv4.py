@@ -8,14 +8,14 @@ import csv
 import os
 from typing import NamedTuple
 
-from box_text import corner_numbers
-from findings import Findings
+from audit.findings import Findings
+from formats.box_text import corner_numbers
+from formats.text_files import read_lines
 from places import neighbours
 from tables import PIXELS, Image, PartBuilder
 
 from _runtime import StageError
 from layouts.base import USUAL_SPLITS, Layout, Source, chunks, files_in, read_text
-from layouts.text_files import read_lines
 from layouts.yolo_images import is_image
 
 _LABELS = "Label"

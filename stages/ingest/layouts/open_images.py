@@ -10,15 +10,15 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
-import open_images_files as files
-from csv_blocks import blocks, clean_names, corners, first_seen, open_table, read_block
-from findings import Findings
-from image_files import clean_name
-from open_images_masks import Pictures, keys_of, nearest, read_masks, write_masks
+from audit.findings import Findings
+from formats.csv_blocks import blocks, clean_names, corners, first_seen, open_table, read_block
+from formats.listing import read_list
+from pictures.image_files import clean_name
 from tables import DEPICTION, FRACTION, GROUP_OF, OCCLUDED, TRUNCATED, Image, Part, PartBuilder
 
+from layouts import open_images_files as files
 from layouts.base import IMAGE_FOLDERS, Layout, Source, named_folders
-from layouts.listing import read_list
+from layouts.open_images_masks import Pictures, keys_of, nearest, read_masks, write_masks
 
 BOX_TEXTS = ("ImageID", "LabelName")
 _FLAGS = {"IsOccluded": OCCLUDED, "IsTruncated": TRUNCATED, "IsGroupOf": GROUP_OF, "IsDepiction": DEPICTION}

@@ -8,15 +8,15 @@ images without XML, as most of test.txt is, and so does this reader, with a warn
 import re
 from typing import NamedTuple
 
-from image_files import clean_name
+from formats.listing import read_list
 from masks import MaskError, area_box, to_rle
+from pictures.image_files import clean_name
 from PIL import Image as Picture
 from tables import Image, PartBuilder
 
 from _detection.resize import DAMAGED
 from _runtime import StageError
 from layouts.base import IMAGE_FOLDERS, Layout, Source, chunks, files_in, named_folders, read_text
-from layouts.listing import read_list
 from layouts.voc import read_annotation
 
 _LISTS = {"trainval.txt": "train", "train.txt": "train", "val.txt": "val", "test.txt": "test"}

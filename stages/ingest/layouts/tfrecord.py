@@ -9,8 +9,8 @@ import os
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Optional
 
-from findings import Findings
-from image_files import clean_name
+from audit.findings import Findings
+from pictures.image_files import clean_name
 from tables import FRACTION, PartBuilder
 
 from _detection.record_folder import label_map_in, read_labels, split_of
@@ -18,8 +18,8 @@ from _detection.tf_example import NotAnExampleError, parse_features
 from _detection.tfrecord_reader import payloads, ranges, shard_of, spans
 from _runtime import StageError
 from layouts.base import IMAGE_FOLDERS, Layout, Source, named_folders
-from layouts.record_names import peek
-from layouts.record_rows import Rows, told
+from layouts.tfrecord_names import peek
+from layouts.tfrecord_rows import Rows, told
 
 _PATTERN = "*?["
 

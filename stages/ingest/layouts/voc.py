@@ -6,14 +6,14 @@ Tags: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/devkit_doc.html. Th
 import os
 import re
 
-from box_text import corner_numbers
-from findings import Findings
-from image_files import clean_name
+from audit.findings import Findings
+from formats.box_text import corner_numbers
+from formats.listing import listed_files, read_list
+from formats.xml_file import parse_xml, text_of
+from pictures.image_files import clean_name
 from tables import DIFFICULT, OCCLUDED, TRUNCATED, Image, PartBuilder
-from xml_file import parse_xml, text_of
 
 from layouts.base import IMAGE_FOLDERS, Layout, Source, chunks, files_in, named_folders
-from layouts.listing import listed_files, read_list
 
 _ANNOTATION_FOLDERS = ("Annotations", "annotations", "labels", "xml", "xmls")
 _LISTS = "ImageSets/Main"

@@ -11,7 +11,7 @@ where a folder alone is looked at, it is not labelled.
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from findings import Findings
+from audit.findings import Findings
 from places import Places, neighbours
 from tables import FRACTION, PartBuilder
 

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from box_text import number
-from image_content import TYPES
-from problems import printable
+from audit.problems import printable
+from formats.box_text import number
+from pictures.image_content import TYPES
 
 from _runtime import StageError
 from layouts.base import read_text

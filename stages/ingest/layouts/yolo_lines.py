@@ -2,10 +2,9 @@
 
 import re
 
-from box_text import corner_numbers
+from formats.box_text import corner_numbers
+from formats.text_files import read_lines
 from tables import FRACTION, Image
-
-from layouts.text_files import read_lines
 
 _MOST = 1.01  # of a fraction, with what rounding adds; Ultralytics allows as much
 _PIXELS = 2.0  # past this a number was not meant as a fraction

@@ -8,7 +8,7 @@ import numpy as np
 
 from stage_helpers import load
 
-load("ingest", "findings")  # puts the stage's folder on sys.path
+load("ingest", "audit/findings")  # puts the stage's folder on sys.path
 
 
 def module(name):

@@ -11,7 +11,7 @@ from PIL import Image, ImageColor
 
 from stage_helpers import load
 
-sheets = load("ingest", "contact_sheet")
+sheets = load("ingest", "audit/contact_sheet")
 Box, Entry = sheets.Box, sheets.Entry
 BAD, GOOD = (ImageColor.getrgb(colour) for colour in (sheets._BAD, sheets._GOOD))
 

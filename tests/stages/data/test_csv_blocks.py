@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from table_parts import check_error, module
 
-csv_blocks, box_text, findings = module("csv_blocks"), module("box_text"), module("findings")
+csv_blocks, box_text, findings = module("formats.csv_blocks"), module("formats.box_text"), module("audit.findings")
 HEADER = b"name,label,x,y\n"
 TEXTS, NUMBERS = {"name": 0, "label": 1}, {"x": 2, "y": 3}
 
@@ -182,4 +182,4 @@ def test_the_first_line_tells_the_delimiter(path, header, delimiter, cells):
 @given(st.lists(st.text("ab./\\:\0 ~", max_size=5)))
 @example(["", ".", "..", "a:b", "c:", "a.jpg", "a/b", "a\\..\\b", "a\0"])
 def test_names_are_clean_as_in_every_layout(names):
-    assert csv_blocks.clean_names(names) == [module("image_files").clean_name(name) for name in names]
+    assert csv_blocks.clean_names(names) == [module("pictures.image_files").clean_name(name) for name in names]

@@ -15,8 +15,8 @@ from voc_files import image_bytes
 
 from stage_helpers import load
 
-image_files = load("ingest", "image_files")
-near_duplicates = load("ingest", "near_duplicates")
+image_files = load("ingest", "pictures/image_files")
+near_duplicates = load("ingest", "pictures/near_duplicates")
 WIDTH, HEIGHT = 97, 71
 
 

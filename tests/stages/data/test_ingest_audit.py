@@ -11,7 +11,7 @@ from voc_files import ingest, write_pair
 from stage_helpers import load
 
 load("ingest", "run")
-problems = load("ingest", "problems")
+problems = load("ingest", "audit/problems")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from voc_files import HEIGHT, WIDTH, image_bytes
 
 from stage_helpers import load
 
-image_files = load("ingest", "image_files")
+image_files = load("ingest", "pictures/image_files")
 
 
 def check(tmp_path, data, name="a.jpg"):

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from table_parts import check_error, check_parts, module, read_parts, told, write
 
-csv_blocks, layouts, places = module("csv_blocks"), module("layouts"), module("places")
+csv_blocks, layouts, places = module("formats.csv_blocks"), module("layouts"), module("places")
 HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
 ROW = "a.jpg,64,48,cat,10,10,30,40\n"
 CAT = ("a.jpg", "cat", (10.0, 10.0, 30.0, 40.0), 0, 2, None)

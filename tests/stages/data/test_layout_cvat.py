@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from _detection import rle as rles
 from _runtime import StageError
+from formats.xml_stream import top_elements
 from hypothesis import example, given
 from hypothesis import strategies as st
 from layout_reading import natural, outcome, read, write
 from layouts.cvat import Cvat
 from places import Places
 from tables import DIFFICULT, OCCLUDED, TRUNCATED
-from xml_stream import top_elements
 
 LAYOUT = Cvat()
 META = """<version>1.1</version>
@@ -304,7 +304,7 @@ def test_refused_files(tmp_path, case):
 
 
 def test_a_large_file_is_never_whole_in_memory(tmp_path):
-    from findings import Findings
+    from audit.findings import Findings
 
     root = write(tmp_path / "root", {"annotations.xml": cvat(*(image(box(), name="%d.jpg" % number) for number in range(1200)))})
     findings = Findings()

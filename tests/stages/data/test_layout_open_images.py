@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from table_parts import check_error, check_parts, module, read_parts, told, write
 
-csv_blocks, layouts, masks, places = module("csv_blocks"), module("layouts"), module("open_images_masks"), module("places")
+csv_blocks, layouts, masks, places = module("formats.csv_blocks"), module("layouts"), module("layouts.open_images_masks"), module("places")
 LAYOUT = layouts.BY_NAME["open-images"]
 HEADER = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside\n"
 ROW = "aa,xclick,/m/cat,1,0.125,0.5,0.25,1,0,0,0,0,0\n"

@@ -16,7 +16,7 @@ from record_files import HEIGHT, LABEL_MAP, WIDTH, example_bytes, features, fram
 
 from stage_helpers import load
 
-load("ingest", "findings")  # puts the stage's folder on sys.path
+load("ingest", "audit/findings")  # puts the stage's folder on sys.path
 layouts, places_of = importlib.import_module("layouts"), importlib.import_module("places")
 tables = importlib.import_module("tables")
 READER = importlib.import_module("layouts.tfrecord").TfRecord()
@@ -409,7 +409,7 @@ def test_official_label_maps_are_read_with_their_gaps_and_zeros(tmp_path, shared
 def test_whole_pixels_come_back_whole(side, data):
     edges = sorted(data.draw(st.sets(st.integers(0, side), min_size=2, max_size=2)))
     box = [np.float32(edge / side).item() for edge in (*edges, *edges)]
-    rows = importlib.import_module("layouts.record_rows")
+    rows = importlib.import_module("layouts.tfrecord_rows")
     back = rows.Rows._snapped([box[0], box[2], box[1], box[3]], (side, side))
     assert [round(value * side, 9) for value in back] == [edges[0], edges[0], edges[1], edges[1]]
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from stage_helpers import load
 
-load("ingest", "findings")
+load("ingest", "audit/findings")
 masks = load("ingest", "masks")
 PIXELS, FRACTION = "pixels", "fraction"
 SQUARE = [1, 2, 1, 5, 4, 5, 4, 2]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from stage_helpers import load
 
-near_duplicates = load("ingest", "near_duplicates")
+near_duplicates = load("ingest", "pictures/near_duplicates")
 FLAT = 0
 
 

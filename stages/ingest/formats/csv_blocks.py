@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from box_text import number
-from image_files import clean_name
+from pictures.image_files import clean_name
 
 from _runtime import StageError
+from formats.box_text import number
 
 BLOCK = 4 << 20  # bytes; parsing one takes some ten times as much memory
 LONGEST_LINE = 1 << 20  # bytes

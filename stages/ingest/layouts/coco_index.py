@@ -8,9 +8,9 @@ from array import array
 from typing import NamedTuple
 
 import numpy as np
-from findings import Findings
-from image_files import clean_name
-from json_elements import JsonElements
+from audit.findings import Findings
+from formats.json_elements import JsonElements
+from pictures.image_files import clean_name
 
 from _runtime import StageError
 

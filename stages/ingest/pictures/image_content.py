@@ -5,13 +5,13 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-from findings import DOUBT, FIXED, NOTE
-from jpeg_files import encode_turned, jpeg_fault
-from near_duplicates import picture_hash
+from audit.findings import DOUBT, FIXED, NOTE
 from PIL import Image, UnidentifiedImageError
 
 from _detection.png_check import png_fault
 from _detection.resize import DAMAGED
+from pictures.jpeg_files import encode_turned, jpeg_fault
+from pictures.near_duplicates import picture_hash
 
 TYPES = {  # the type that a file's extension tells
     ".jpg": "JPEG",

@@ -7,7 +7,7 @@ import os
 import posixpath
 
 import numpy as np
-from image_files import clean_name
+from pictures.image_files import clean_name
 from tables import CROWD, DEPICTION, DIFFICULT, GROUP_OF, OCCLUDED, PIXELS, TRUNCATED, Image
 
 from _detection import rle as rles

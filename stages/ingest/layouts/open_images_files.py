@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from csv_blocks import blocks as csv_blocks
-from csv_blocks import open_table, read_block
-from layouts.base import USUAL_SPLITS, files_in, named_folders, read_text
+from formats.csv_blocks import blocks as csv_blocks
+from formats.csv_blocks import open_table, read_block
 
 from _runtime import StageError
+from layouts.base import USUAL_SPLITS, files_in, named_folders, read_text
 
 BOXES, LABELS, MASKS, ROTATION = "boxes", "labels", "masks", "rotation"
 BOX_COLUMNS = ("XMin", "YMin", "XMax", "YMax")

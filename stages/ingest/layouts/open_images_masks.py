@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from csv_blocks import blocks, corners, open_table, read_block
-from image_files import clean_name
-from open_images_files import MASK_BOX_COLUMNS, columns_of
+from formats.csv_blocks import blocks, corners, open_table, read_block
+from pictures.image_files import clean_name
+
+from layouts.open_images_files import MASK_BOX_COLUMNS, columns_of
 
 TOLERANCE = 0.001  # of the image's width or height: the two tables round alike, to six decimals
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd: mixes two hashes into one

@@ -5,10 +5,10 @@ Tags: http://labelme.csail.mit.edu, as the data set toolbox reads them; read by 
 
 import os
 
-from box_text import corner_numbers, number
-from image_files import clean_name
+from formats.box_text import corner_numbers, number
+from formats.xml_file import parse_xml, text_of
+from pictures.image_files import clean_name
 from tables import CORNERS, OCCLUDED, PIXELS, Image
-from xml_file import parse_xml, text_of
 
 _BOX = "bounding_box"  # what <type> says of a polygon that was drawn as a box
 _MASKS = "Masks"

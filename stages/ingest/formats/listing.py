@@ -3,10 +3,10 @@
 import os
 import re
 
-from findings import Findings
+from audit.findings import Findings
+from layouts.base import read_text
 
 from _runtime import StageError
-from layouts.base import read_text
 
 _MARK = re.compile(r"\s+-?[01]$")  # VOC's lists of one class end with 1, -1 or 0
 

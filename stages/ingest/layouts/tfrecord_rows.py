@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from image_files import clean_name
+from pictures.image_files import clean_name
 from tables import CORNERS, CROWD, DEPICTION, DIFFICULT, GROUP_OF, OCCLUDED, TRUNCATED, Image
 
 from _detection import rle

@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from image_content import TYPES, UnusableError, examine
+from pictures.image_content import TYPES, UnusableError, examine
 
 SUFFIX = {"JPEG": ".jpg", "PNG": ".png"}
 # TensorFlow reads no tensor of text, and protobuf no message, much beyond this; no image within the limit of pixels needs it.

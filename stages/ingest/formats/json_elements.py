@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any, NamedTuple
 
-from problems import printable
+from audit.problems import printable
 
 from _runtime import StageError
 

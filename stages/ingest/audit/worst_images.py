@@ -1,9 +1,10 @@
 """Which images have the worst problems, and their contact sheet."""
 
-import contact_sheet
 import numpy as np
 from assembly import stored_size
 from box_check import upright
+
+from audit import contact_sheet
 
 
 def draw_worst(path, table, paths, names, checked, audit):

@@ -1,7 +1,8 @@
 """A large XML file element by element: memory holds one child of the root at a time, and entities are refused as in xml_file.py."""
 
 from lxml import etree
-from xml_file import SAFE, syntax_message
+
+from formats.xml_file import SAFE, syntax_message
 
 _ENTITY = b"<!ENTITY"
 
