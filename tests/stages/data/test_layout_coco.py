@@ -468,7 +468,7 @@ def test_a_byte_order_mark_is_no_fault(reading):
 
 
 def test_annotations_are_read_in_pieces(reading, monkeypatch):
-    monkeypatch.setattr("coco_index._CHUNK", 1000)
+    monkeypatch.setattr("layouts.coco_index._CHUNK", 1000)
     monkeypatch.setattr("layouts.coco._IMAGES", 3)
     monkeypatch.setattr("json_elements._BLOCK", 700)
     monkeypatch.setattr("json_elements._AHEAD", 64)
