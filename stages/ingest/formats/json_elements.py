@@ -17,6 +17,7 @@ _AHEAD = 1 << 16  # bytes that are always there after the place being read, unle
 _LARGEST = 128 << 20  # bytes of one element
 _SPACE = re.compile(r"[ \t\r\n]*")
 _SHOWN = 30  # characters of the file in a message
+_VALUE = 60  # characters of a value in a message
 _DECODER = json.JSONDecoder(strict=False)
 
 
@@ -169,3 +170,18 @@ class JsonElements:
             "the end of the file",
             "copy or download the file again: it was cut short",
         )
+
+
+def shown(value):
+    """A value of a file, for messages."""
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= _VALUE else text[: _VALUE - 1] + "…"
+
+
+def writable(text):
+    """Whether a text can be written as UTF-8, and used as a file's name: JSON may hold halves of surrogate pairs, and NUL."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text

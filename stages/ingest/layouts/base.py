@@ -83,6 +83,17 @@ def named_folders(folder, names):
     return [entries[name] for name in names if name in entries]
 
 
+def both_ends(path, size=1 << 16):
+    """The first and the last `size` bytes of a file, for a look at it; empty where it cannot be read."""
+    try:
+        with open(str(path), "rb") as stream:
+            start = stream.read(size)
+            stream.seek(max(len(start), os.fstat(stream.fileno()).st_size - size))
+            return start + b"\n" + stream.read(size)
+    except OSError:
+        return b""
+
+
 def chunks(items, size):
     """Lists of at most `size` items, in order."""
     items = list(items)

@@ -15,12 +15,11 @@ from pictures.image_content import TYPES
 from tables import Image, PartBuilder
 
 from _runtime import StageError
-from layouts.base import IMAGE_FOLDERS, USUAL_SPLITS, Layout, Source, files_in, named_folders
+from layouts.base import IMAGE_FOLDERS, USUAL_SPLITS, Layout, Source, both_ends, files_in, named_folders
 from layouts.coco_index import CHOOSE, EXPECTED, ImageTable, index
 from layouts.coco_objects import read_piece
 
 _FOLDERS = ("annotations", "Annotations")
-_PEEKED = 1 << 16  # bytes, from the file's beginning and from its end
 _LOOKED_AT = 5  # files that a look at a folder opens
 _LISTS = re.compile(rb'"(images|annotations)"\s*:\s*\[')
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -191,14 +190,8 @@ def _rank(path):
     named = _named(path)
     if named is not None:
         return named[0]
-    try:
-        with open(str(path), "rb") as stream:
-            start = stream.read(_PEEKED)
-            stream.seek(max(len(start), os.fstat(stream.fileno()).st_size - _PEEKED))
-            text = start + b"\n" + stream.read(_PEEKED)
-    except OSError:
-        return None
-    opens = start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+    text = both_ends(path)
+    opens = text.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
     return _NAMELESS if opens and _LISTS.search(text) and b'"shapes"' not in text else None
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from audit.findings import Findings
-from formats.json_elements import JsonElements
+from formats.json_elements import JsonElements, shown, writable
 from pictures.image_files import clean_name
 
 from _runtime import StageError
@@ -162,7 +162,7 @@ class _Index:
         cleaned = clean_name(name)
         if cleaned is None or cleaned == ".":
             self.findings.refuse("filename-outside", self.file, "%s: file_name leads out of the images' folder" % told, None, number)
-        elif not _writable(name):
+        elif not writable(name):
             self.findings.bad("name-not-utf8", self.file, "%s: file_name is not UTF-8" % told, None, number)
         elif cleaned in self._names:
             message = "%s is listed already, as image %s: its annotations were left out" % (told, shown(self._names[cleaned]))
@@ -183,7 +183,7 @@ class _Index:
 
     def categories(self, entry, number):
         name, key = (entry.get("name"), key_of(entry.get("id"))) if isinstance(entry, dict) else (None, None)
-        if key is None or not isinstance(name, str) or not name.strip() or not _writable(name):
+        if key is None or not isinstance(name, str) or not name.strip() or not writable(name):
             what = "a category has no %s: %s" % ("id" if key is None else "name that can be used", shown(entry))
             self.findings.bad("entry-broken", self.file, "categories: %s" % what, None, number)
             return
@@ -229,17 +229,3 @@ class _Index:
         if len(repeated):
             message = "%d ids are those of several annotations, as %d: all were kept" % (len(repeated), repeated[0])
             self.findings.doubt("annotation-id-twice", self.file, message)
-
-
-def shown(value):
-    """A value of the file, for messages."""
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= 60 else text[:59] + "…"
-
-
-def _writable(text):
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in text

@@ -3,11 +3,12 @@
 import json
 import math
 
+from formats.json_elements import shown
 from masks import MaskError, box_around, packed
 from tables import CROWD, DEPICTION, DIFFICULT, GROUP_OF, OCCLUDED, PIXELS, TRUNCATED, Image
 
 from _runtime import StageError
-from layouts.coco_index import key_of, shown
+from layouts.coco_index import key_of
 
 # CVAT writes `occluded` among an annotation's attributes; the stage export-annotations all of them.
 _ATTRIBUTES = {"difficult": DIFFICULT, "truncated": TRUNCATED, "group_of": GROUP_OF, "occluded": OCCLUDED, "depiction": DEPICTION}

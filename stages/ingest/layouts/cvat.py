@@ -28,6 +28,7 @@ class Cvat(Layout):
 
     name = "cvat"
     title = "CVAT for images 1.1 XML"
+    ways = ("folder", "annotations", "images")
     options = ("subset",)
 
     def fits(self, path):
@@ -47,14 +48,6 @@ class Cvat(Layout):
         return {split: {"annotations": files[0].name, "subset": subset} for split, subset in _split_names(found).items()}
 
     def source(self, places, split, spec):
-        if "list" in spec:
-            raise StageError(
-                "CVAT's images are not chosen by a list",
-                "splits.%s.list" % split,
-                "the XML file, and its subset where it has several",
-                spec["list"],
-                places.remedy(split, "annotations", "FILE, subset: NAME"),
-            )
         way = "annotations" if "annotations" in spec else "folder"
         path = places.either(split, way, spec[way])
         files = [path] if path.is_file() else [file for file in files_in(path, ".xml") if _is_cvat(file)]

@@ -9,13 +9,12 @@ import re
 from formats.listing import listed_files, read_list
 from tables import PartBuilder
 
-from layouts.base import IMAGE_FOLDERS, Layout, Source, chunks, files_in, named_folders
+from layouts.base import IMAGE_FOLDERS, Layout, Source, both_ends, chunks, files_in, named_folders
 from layouts.labelme_json import read_json
 from layouts.labelme_xml import read_xml
 
 _FOLDERS = ("Annotations", "annotations", "labels", "json", "jsons", "labelme")
 _FILES = 50  # of a job: an image may be inside
-_PEEKED = 1 << 16  # bytes, from the file's beginning and from its end
 _LOOKED_AT = 3  # files that a look at a folder opens
 _SHAPES = re.compile(rb'"shapes"\s*:\s*\[')
 _ROOT = re.compile(rb"<annotation[\s>]")
@@ -77,13 +76,7 @@ def _is_labelme(path):
     suffix = path.suffix.lower()
     if suffix not in (".json", ".xml"):
         return False
-    try:
-        with open(str(path), "rb") as stream:
-            start = stream.read(_PEEKED)
-            stream.seek(max(len(start), os.fstat(stream.fileno()).st_size - _PEEKED))
-            text = start + b"\n" + stream.read(_PEEKED)
-    except OSError:
-        return False
+    text = both_ends(path)
     if suffix == ".json":
         return _SHAPES.search(text) is not None
     return _ROOT.search(text) is not None and b"<bndbox" not in text and _OUTLINE.search(text) is not None

@@ -7,6 +7,7 @@ import os
 import posixpath
 
 import numpy as np
+from formats.json_elements import shown, writable
 from pictures.image_files import clean_name
 from tables import CROWD, DEPICTION, DIFFICULT, GROUP_OF, OCCLUDED, PIXELS, TRUNCATED, Image
 
@@ -104,15 +105,15 @@ class _Shape:
     def of(cls, shape, size, file, number, findings):
         """The shape of a file's entry; None where it is none that can be used, which `findings` are told."""
         if not isinstance(shape, dict):
-            findings.bad("entry-broken", file, "a shape is %s, where an object was expected" % _shown(shape), None, number)
+            findings.bad("entry-broken", file, "a shape is %s, where an object was expected" % shown(shape), None, number)
             return None
         label = shape.get("label")
         label = label.strip() if isinstance(label, str) else ""
-        if not label or not _writable(label):
-            findings.bad("label-empty", file, "the shape has no label that can be used: %s" % _shown(shape.get("label")), None, number)
+        if not label or not writable(label):
+            findings.bad("label-empty", file, "the shape has no label that can be used: %s" % shown(shape.get("label")), None, number)
             return None
         kind = shape.get("shape_type") or "polygon"  # version 3 has polygons alone
-        told = "%s: the %s" % (_shown(label), _shown(kind))
+        told = "%s: the %s" % (shown(label), shown(kind))
         if kind not in _OUTLINES and (not isinstance(kind, str) or kind not in _POINTS):
             findings.bad("shape-unsupported", file, "%s encloses nothing; rectangles, polygons, circles and masks do" % told, None, number)
             return None
@@ -140,7 +141,7 @@ def _points(given, kind, told, file, number, findings):
         return None
     for value in (value for point in given for value in point):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e9:
-            findings.bad("box-not-a-number", file, "%s has the coordinate %s" % (told, _shown(value)), None, number)
+            findings.bad("box-not-a-number", file, "%s has the coordinate %s" % (told, shown(value)), None, number)
             return None
     return np.array(given, np.float64)
 
@@ -164,7 +165,7 @@ def _placed(given, points, size, told, file, number, findings):
         wrong = str(error)
     if pixels is None:
         findings.bad(
-            "mask-broken", file, "%s is no mask that can be read: %s; the box is not concerned" % (told, _shown(wrong)), None, number
+            "mask-broken", file, "%s is no mask that can be read: %s; the box is not concerned" % (told, shown(wrong)), None, number
         )
         return None
     left, top = (round(value) for value in points.min(axis=0).tolist())
@@ -195,16 +196,3 @@ def _mask_of(members):
     if len(rle) > 1:
         return {"rle": rles.encode(np.any([rles.decode(each) for each in rle], axis=0))}
     return {"rle": rle[0]} if rle else {"polygons": polygons, "unit": PIXELS} if polygons else None
-
-
-def _shown(value):
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= 60 else text[:59] + "…"
-
-
-def _writable(text):
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

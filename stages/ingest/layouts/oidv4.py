@@ -38,6 +38,7 @@ class OidV4(Layout):
 
     name = "oidv4"
     title = "OIDv4 ToolKit's folders of classes"
+    ways = ("folder", "annotations", "images")
 
     def fits(self, path):
         return path.is_dir() and (_has_labels(path) or bool(self.splits(path)))
@@ -56,14 +57,6 @@ class OidV4(Layout):
         return None
 
     def source(self, places, split, spec):
-        if "list" in spec:
-            raise StageError(
-                "OIDv4 ToolKit's images are not chosen by a list",
-                "splits.%s.list" % split,
-                "a folder that holds the classes' folders",
-                spec["list"],
-                places.remedy(split, "folder", "Dataset/train"),
-            )
         way = "annotations" if "annotations" in spec else "folder"
         folder = places.folder(split, way, spec[way])
         files = [file for entry in _class_folders(folder) for file in _label_files(entry)]

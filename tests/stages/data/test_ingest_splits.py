@@ -293,3 +293,12 @@ def test_another_seed_chooses_others():
 
 def test_no_fraction_chooses_nothing():
     assert split_choice.choose(alone(many(90)), 0, 1) == set()
+
+
+@pytest.mark.parametrize("layout", ["cvat", "oidv4", "csv"])
+def test_a_list_is_refused_where_the_layout_knows_none(tmp_path, layout):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "list.txt").write_text("a\n")
+    with pytest.raises(StageError, match="does not fit the layout") as caught:
+        ingest(tmp_path / "out", tmp_path / "root", layout=layout, splits={"train": {"list": "list.txt"}})
+    assert caught.value.found == "layout: " + layout

@@ -470,8 +470,8 @@ def test_a_byte_order_mark_is_no_fault(reading):
 def test_annotations_are_read_in_pieces(reading, monkeypatch):
     monkeypatch.setattr("layouts.coco_index._CHUNK", 1000)
     monkeypatch.setattr("layouts.coco._IMAGES", 3)
-    monkeypatch.setattr("json_elements._BLOCK", 700)
-    monkeypatch.setattr("json_elements._AHEAD", 64)
+    monkeypatch.setattr("formats.json_elements._BLOCK", 700)
+    monkeypatch.setattr("formats.json_elements._AHEAD", 64)
     images = [{"id": 3 * number, "file_name": "é%d.jpg" % number} for number in range(40)]
     entries = [annotation(number, image_id=3 * (number * 7 % 40), bbox=[number, 0, 1, 1]) for number in range(100)]
     text = json.dumps({"images": images, "annotations": entries, "categories": CATEGORIES}, ensure_ascii=False, indent=1)

@@ -168,7 +168,6 @@ def test_whether_a_folder_fits(tmp_path, case):
 
 REFUSED = {
     "no label files": (images("Apple/a"), TRAIN, "no label files"),
-    "a list": ({**SPLIT, "l.txt": "a"}, {"list": "l.txt"}, "not chosen by a list"),
     "no folder": (SPLIT, {"folder": "test"}, "does not exist"),
     "a table that is no CSV": ({**SPLIT, "csv_folder/class-descriptions-boxable.csv": '"' + "x" * 200_000}, TRAIN, "cannot be read"),
     "a table that is no text": ({**SPLIT, "csv_folder/class-descriptions-boxable.csv": b"\xff"}, TRAIN, "not UTF-8"),
