@@ -6,6 +6,7 @@ import re
 from audit.problems import printable
 from layouts import BY_NAME, LAYOUTS
 from layouts.base import USUAL_SPLITS, files_in
+from layouts.unread import recognized
 from places import neighbours
 
 from _runtime import StageError
@@ -147,6 +148,10 @@ def split_folders(root):
 
 def _nothing_in(places, folder, layout, split="train"):
     """The StageError that says what there is where annotations were looked for."""
+    other = recognized(folder)
+    if other is not None and not (folder.is_dir() and _below(folder, layout)):
+        what, file, remedy = other
+        return StageError(what, file, _known(layout), printable(file.name), remedy)
     if not folder.is_dir():
         return StageError(
             "the file is of no known layout", folder, _known(layout), neighbours(folder), places.remedy(split, "annotations", "FILE")
@@ -154,7 +159,8 @@ def _nothing_in(places, folder, layout, split="train"):
     below = _below(folder, layout)
     if below:
         names = [printable(places.relative(entry)) for entry in below]
-        lines = ", ".join("%s: {folder: %s}" % (re.sub(r"\W+", "-", entry.name), name) for entry, name in zip(below, names, strict=True))
+        splits = ["train"] if len(below) == 1 else [re.sub(r"\W+", "-", entry.name) for entry in below]
+        lines = ", ".join("%s: {folder: %s}" % item for item in zip(splits, names, strict=True))
         return StageError(
             "the annotations are in sub-folders",
             folder,

@@ -21,7 +21,7 @@ from layouts.coco_objects import read_piece
 
 _FOLDERS = ("annotations", "Annotations")
 _LOOKED_AT = 5  # files that a look at a folder opens
-_LISTS = re.compile(rb'"(images|annotations)"\s*:\s*\[')
+_LISTS = re.compile(rb'"(images|annotations)"\s*:\s*\[\s*[{\]]')
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _WORD = re.compile(r"[A-Za-z]+[0-9]*")
 # What the names of COCO's own files begin with: those with boxes first; the last ones have none of objects.

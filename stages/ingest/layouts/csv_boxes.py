@@ -17,6 +17,7 @@ from tables import CORNERS, DIFFICULT, PIXELS, TRUNCATED, Image, Part
 from _runtime import StageError
 from layouts.base import IMAGE_FOLDERS, USUAL_SPLITS, Layout, Source, files_in, named_folders
 from layouts.open_images import is_open_images
+from layouts.yolo_images import labels_below
 
 _NEEDED = ("filename", "class", *CORNERS)
 _SIZE = ("width", "height")
@@ -28,7 +29,7 @@ _FORMAT = "a header with the columns %s (in any order; width and height may foll
 _NUMBER_LIKE = re.compile(r"\s*[-+]?[0-9.]*\s*")
 _TRUE = ("1", "true", "yes")
 _LARGEST_SIZE = 1 << 30  # pixels
-_OTHER_ANNOTATIONS = (".xml", ".json", ".txt", ".yaml", ".yml", ".tfrecord", ".record")
+_OTHER_ANNOTATIONS = (".xml", ".json", ".tfrecord", ".record")
 _ANNOTATION_FOLDERS = ("Annotations", "annotations", "labels", "xml", "xmls")
 
 
@@ -55,7 +56,7 @@ class CsvBoxes(Layout):
         # XML beside it is where xml_to_csv had the boxes from.
         if any(files_in(folder, ".xml") for folder in (path, *named_folders(path, _ANNOTATION_FOLDERS))):
             return False
-        return any(_has_boxes(table) for table in tables) or not files_in(path, *_OTHER_ANNOTATIONS)
+        return any(_has_boxes(table) for table in tables) or not _others_around(path)
 
     def splits(self, folder):
         """train_labels.csv, test_labels.csv and their like, where each CSV of the folder names its split."""
@@ -96,6 +97,12 @@ def _jobs(path, file):
         yield _Job(block, columns, findings.items if place == 0 else [])
 
 
+def _others_around(folder):
+    """Whether annotations of other layouts may be in the folder or its sub-folders: then a CSV without boxes is something else."""
+    below = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    return any(files_in(place, *_OTHER_ANNOTATIONS) for place in (folder, *below)) or labels_below(folder)
+
+
 def _no_annotations(file, lines):
     return StageError("the CSV holds no annotations", file, _FORMAT, "%d lines" % lines, "export the annotations again")
 
@@ -107,11 +114,12 @@ def _split_of(path):
 
 
 def _only(places, split, folder):
-    """The folder's CSV: the only one, or the only one that is named like the split."""
+    """The folder's CSV: the only one, the only one that is named like the split, or the only one with boxes."""
     tables = files_in(folder, ".csv")
     named = [table for table in tables if _split_of(table) == split]
-    if len(tables) == 1 or len(named) == 1:
-        return tables[0] if len(tables) == 1 else named[0]
+    for found in (tables, named, [table for table in tables if _has_boxes(table)]):
+        if len(found) == 1:
+            return found[0]
     raise StageError(
         "the split's folder holds several CSV files" if tables else "the split's folder holds no CSV",
         folder,
@@ -161,12 +169,26 @@ def _columns(table, findings):
             columns["class"] = words[0]
             findings.doubt("csv-class-column", table.file, "there is no column `class`; took `%s` for it" % table.header[words[0]], 1)
     missing = [name for name in _NEEDED if name not in columns]
+    if set(CORNERS) <= set(missing) and _tells_whole_images(table, names):
+        raise StageError(
+            "the CSV tells classes of whole images, and no boxes",
+            "%s:1" % table.file,
+            _FORMAT,
+            "the columns %s, with 0 and 1 in them" % ", ".join(table.header),
+            "draw boxes, and export them as Pascal VOC, COCO or YOLO",
+        )
     if missing or twice:
         what = "the CSV's header %s" % ("lacks %s" % ", ".join(missing) if missing else "has %s twice" % ", ".join(twice))
         raise StageError(
             what, "%s:1" % table.file, _FORMAT, "the columns %s" % ", ".join(table.header), "rename the columns in the header line"
         )
     return {name: place for name, place in columns.items() if name in (*_NEEDED, *_SIZE, *_FLAGS)}
+
+
+def _tells_whole_images(table, names):
+    """Whether each class has a column of 0 and 1, as in Roboflow's multiclass CSV. names: of the columns."""
+    cells = [cell.strip() for row in sample_rows(table) for name, cell in zip(names, row, strict=False) if name != "filename"]
+    return "filename" in names and bool(cells) and set(cells) <= {"0", "1"}
 
 
 def _part(job):

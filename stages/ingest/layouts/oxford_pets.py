@@ -16,7 +16,7 @@ from tables import Image, PartBuilder
 
 from _detection.resize import DAMAGED
 from _runtime import StageError
-from layouts.base import IMAGE_FOLDERS, Layout, Source, chunks, files_in, named_folders, read_text
+from layouts.base import IMAGE_FOLDERS, Layout, Source, both_ends, chunks, files_in, named_folders, read_text
 from layouts.voc import read_annotation
 
 _LISTS = {"trainval.txt": "train", "train.txt": "train", "val.txt": "val", "test.txt": "test"}
@@ -24,6 +24,7 @@ _ALLOWED = {"label": ("breed", "species"), "boxes": ("head", "body")}  # the fir
 _SPECIES = {"1": "cat", "2": "dog"}
 _ANIMAL = [1, 3]  # values of a trimap's pixels
 _FILES = 200  # of a job
+_LOOKED_AT = 5  # XML files
 _BREED = re.compile(r"(.+)_[0-9]+")
 
 
@@ -45,7 +46,7 @@ class OxfordPets(Layout):
 
     def fits(self, path):
         folder = _annotations(path) if path.is_dir() else None
-        return folder is not None and any((folder / name).is_file() for name in ("list.txt", *_LISTS))
+        return folder is not None and any((folder / name).is_file() for name in ("list.txt", *_LISTS)) and _is_pets(folder)
 
     def splits(self, folder):
         """The dataset's own lists, if at least half of the images have a head's box: test.txt, which has only trimaps, is left out."""
@@ -140,6 +141,13 @@ def _annotations(folder):
     """The folder that holds xmls or trimaps: the given one or its sub-folder, or None."""
     places = (folder, *named_folders(folder, ("annotations",)))
     return next((place for place in places if named_folders(place, ("xmls", "trimaps"))), None)
+
+
+def _is_pets(annotations):
+    """Whether it is the dataset or a part of it, and not VOC in folders of the same names: the XML has cats and dogs."""
+    heads = _files(annotations, "xmls")[:_LOOKED_AT]
+    named = {name for path in heads for name in re.findall(rb"<name>\s*(.*?)\s*</name>", both_ends(path))}
+    return not named or bool(named & {b"cat", b"dog"})
 
 
 def _files(annotations, below):

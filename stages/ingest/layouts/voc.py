@@ -90,7 +90,7 @@ def _unread(source, places):
     """A `Finding` for each folder beside the annotation files that holds some more."""
     findings = Findings()
     for below in sorted(entry for entry in source.files[0].parent.iterdir() if entry.is_dir()) if source.files else ():
-        number = len(files_in(below, ".xml"))
+        number = 0 if below.name.startswith(".") else len(files_in(below, ".xml"))
         if number:
             findings.doubt("subfolder-unread", places.relative(below), "%d annotation files in this sub-folder were not read" % number)
     return findings.items

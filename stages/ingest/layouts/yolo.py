@@ -18,7 +18,7 @@ from tables import FRACTION, PartBuilder
 from _runtime import StageError
 from layouts.base import IMAGE_FOLDERS, USUAL_SPLITS, Layout, Source, chunks, named_folders
 from layouts.yolo_description import describes, description_in, names_file, read_description, read_names
-from layouts.yolo_images import Images, has_labels, inside, is_label, is_label_name, look_up
+from layouts.yolo_images import Images, has_labels, inside, is_label, is_label_name, labels_below, look_up
 from layouts.yolo_lines import read_labels
 
 _LABEL_FOLDERS = ("labels", "Labels", "obj_train_data", "Annotations", "annotations")
@@ -50,7 +50,8 @@ class Yolo(Layout):
 
     def fits(self, path):
         if not path.is_file():
-            return _told_by(path, describes) or _label_folder(path) is not None or "train" in _trees(path)
+            # A data.yaml without a label file is left of another export, whose annotations are elsewhere.
+            return (_told_by(path, describes) and labels_below(path)) or _label_folder(path) is not None or "train" in _trees(path)
         if path.suffix.lower() in (".yaml", ".yml", ".data"):
             return describes(path)
         return is_label_name(path.name) and is_label(path)
@@ -81,9 +82,9 @@ class Yolo(Layout):
             found = _of_folders(places, split, spec, path, images)
         images.strays(found.pairs)
         pairs = _labelled(places, split, found, listed, findings)
-        names = _class_names(places, split, spec, found, findings)
+        names, keypoints = _class_names(places, split, spec, found, findings)
         options = {"classes": list(dict.fromkeys(names[number] for number in sorted(names))), "names": names, "pairs": pairs}
-        options.update(keypoints=found.keypoints, findings=findings.items)
+        options.update(keypoints=keypoints, findings=findings.items)
         return Source(split, self.name, sorted(Path(pair.label) for pair in pairs if pair.label is not None), [], listed, options)
 
     def jobs(self, source, places, scratch):
@@ -240,8 +241,8 @@ def _labelled(places, split, found, listed, findings):
 
 
 def _class_names(places, split, spec, found, findings):
-    """{number: class name}. Raises StageError where nobody tells it."""
-    path, names = found.names_path, found.names
+    """({number: class name}, how many numbers of keypoints follow a box). Raises StageError where nobody tells the names."""
+    path, names, keypoints = found.names_path, found.names, found.keypoints
     if "names" in spec:
         path, names = places.file(split, "names", spec["names"]), None
     if names is None:
@@ -254,10 +255,11 @@ def _class_names(places, split, spec, found, findings):
                 neighbours(found.folders[0] / "*"),
                 places.remedy(split, "names", "FILE"),
             )
-        names = read_names(path)
+        names, told = read_names(path)
+        keypoints = keypoints or told
     if len(set(names.values())) < len(names):
         seen = list(names.values())
         repeated = sorted({name for place, name in enumerate(seen) if name in seen[:place]})
         message = "several numbers have the name %s: taken as one class" % ", ".join(repeated[:_SHOWN])
         findings.doubt("names-repeated", places.relative(path or found.told), message)
-    return names
+    return names, keypoints

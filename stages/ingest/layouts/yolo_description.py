@@ -199,15 +199,17 @@ def _read_data(path):
 
 
 def read_names(path):
-    """{number: class name} of a file with a name in each line, or of a YAML's `names`. Raises StageError."""
+    """({number: class name}, numbers of keypoints) of a file with a name in each line, or of a YAML. Raises StageError."""
+    keypoints = 0
     if path.suffix.lower() in _YAML:
-        names = _read_yaml(path).names
+        description = _read_yaml(path)
+        names, keypoints = description.names, description.keypoints
     else:
         lines = read_text(path, "the list of class names").splitlines()
         names = {number: line.strip() for number, line in enumerate(lines) if line.strip()}  # an empty line counts, as Darknet counts
     if not names:
         raise StageError("there are no class names", path, "a name in each line", None, "write the names in the order of their numbers")
-    return names
+    return names, keypoints
 
 
 def names_file(folders, root):

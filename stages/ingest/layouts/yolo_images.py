@@ -193,6 +193,17 @@ def has_labels(folder, most=100):
     return any(is_label(folder / name) for name in filled[:5])
 
 
+def labels_below(folder, depth=4):
+    """Whether there are label files in a folder or in sub-folders of it, `depth` folders deep."""
+    if has_labels(folder):
+        return True
+    if depth == 0:
+        return False
+    with os.scandir(str(folder)) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."))
+    return any(labels_below(Path(folder) / name, depth - 1) for name in names)
+
+
 def inside(root, path):
     """The path below the root, `..` worked out without looking at links; None where it leads out."""
     below = os.path.relpath(os.path.normpath(str(path)), str(root))

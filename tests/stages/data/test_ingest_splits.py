@@ -150,7 +150,7 @@ REFUSED = {
     "an empty list": ({"splits": {"train": {"list": "empty.txt"}}}, "list is empty", "1 lines", "names"),
     "a folder without annotations": ({"splits": {"train": {"folder": "bare"}}}, "no annotations", ".jpg", "folder: NAME"),
     "an empty folder": ({"splits": {"train": {"annotations": "none"}}}, "no annotations", "no files", "folder: NAME"),
-    "annotations in sub-folders": ({"path": "deep"}, "annotations are in sub-folders", "one", "splits: {one: {folder: one}}"),
+    "annotations in sub-folders": ({"path": "deep"}, "annotations are in sub-folders", "one", "splits: {train: {folder: one}}"),
     "an unknown key": ({"splits": {"train": {"folder": "train", "imags": "x"}}}, "does not know", "imags", "images: x"),
     "two ways at once": ({"splits": {"train": {"folder": "train", "csv": "a.csv"}}}, "told twice", "csv, folder", "folder: train"),
     "no way at all": ({"splits": {"train": {"images": "train"}}}, "not told where", "images", "folder: train"),

@@ -185,10 +185,11 @@ def test_splits_that_the_pipeline_tells(tmp_path, case):
 
 FITTING = {
     "labels beside images": (BESIDE, True),
-    "data.yaml": ({"data.yaml": NAMES + "train: x\n"}, True),
-    "a data.yaml in one line": ({"data.yaml": "{train: x, names: [a]}"}, True),
+    "data.yaml": ({"data.yaml": NAMES + "train: x\n", "x/y/z/labels/a.txt": LINE}, True),
+    "a data.yaml in one line": ({"data.yaml": "{train: x, names: [a]}", "x/a.txt": LINE}, True),
+    "a data.yaml without labels, as of another export": ({"data.yaml": NAMES + "train: x\n", "x/a.xml": "<annotation/>"}, False),
     "another YAML": ({"settings.yaml": "names: [a]\n", "a.jpg": PICTURE}, False),
-    "obj.data": ({"obj.data": DATA}, True),
+    "obj.data": (DARKNET, True),
     "trees for the splits": (trees("train", "val"), True),
     "sub-folders for the splits": ({**split("train"), **split("val")}, False),
     "only classes.txt": ({"classes.txt": "cat\n"}, False),
@@ -250,6 +251,15 @@ def test_lines(tmp_path, case):
         assert reading.lines == [(1, 1), (3, 2), (4, 3)]
         assert reading.extra == ({} if polygon is None else {1: {"mask": {"polygons": [polygon], "unit": "fraction"}}})
         assert reading.codes() == ([] if polygon is None else [("note", "box-from-polygon")])
+
+
+def test_keypoints_are_left_out_where_a_folder_is_named(tmp_path):
+    """The line has as many numbers as a polygon of five points: the data.yaml that has the names tells that it is none."""
+    line = "1 0.5 0.5 0.2 0.4 0.5 0.5 2 0.6 0.6 2\n"
+    files = {"data.yaml": NAMES + "kpt_shape: [2, 3]\ntrain: train/images\n", "train/images/a.jpg": PICTURE, "train/labels/a.txt": line}
+    reading = read(LAYOUT, write(tmp_path / "root", files), tmp_path, {"folder": "train"})
+    assert reading.objects == [("train/images/a.jpg", "dog", BOX, 0)]
+    assert reading.extra == {}
 
 
 def test_keypoints_after_a_box_are_left_out(tmp_path):
