@@ -125,7 +125,8 @@ class _Shape:
         if kind in _OUTLINES:
             found.polygon = [float(value) for value in points.ravel()]
         if kind == "mask":
-            found.rle = _placed(shape.get("mask"), points, size, told, file, number, findings)
+            found.rle, around = _placed(shape.get("mask"), points, size, told, file, number, findings)
+            found.box = around or found.box
         return found
 
 
@@ -155,7 +156,11 @@ def _box(points, kind):
 
 
 def _placed(given, points, size, told, file, number, findings):
-    """The RLE of a mask that is a picture of its own, in base64, to be put at its upper left point; None where that cannot be."""
+    """(the RLE of a mask that is a picture of its own, in base64, to be put at its upper left point; the box around its pixels).
+
+    None, None where that cannot be. The second point is the picture's last pixel (mask[y1 : y2 + 1, x1 : x2 + 1] in labelme/utils/shape.py,
+    5.4), or one past it in files that others write: the pixels say which.
+    """
     width, height = size
     pixels, wrong = None, "the image's size is not declared"
     try:
@@ -167,12 +172,14 @@ def _placed(given, points, size, told, file, number, findings):
         findings.bad(
             "mask-broken", file, "%s is no mask that can be read: %s; the box is not concerned" % (told, shown(wrong)), None, number
         )
-        return None
+        return None, None
     left, top = (round(value) for value in points.min(axis=0).tolist())
+    rows, columns = (np.flatnonzero(pixels.any(axis=axis)).tolist() for axis in (1, 0))
+    box = [float(edge) for edge in (left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1)] if rows else None
     whole = np.zeros((height, width), bool)
     part = pixels[max(-top, 0) :, max(-left, 0) :][: max(height - max(top, 0), 0), : max(width - max(left, 0), 0)]
     whole[max(top, 0) : max(top, 0) + part.shape[0], max(left, 0) : max(left, 0) + part.shape[1]] = part
-    return rles.encode(whole)
+    return rles.encode(whole), box
 
 
 def _flags(shape):

@@ -132,10 +132,10 @@ def cvat():
 
 
 def labelme():
-    """The cat as a picture of its mask beside its first point, the dog by two corners, the last one first."""
+    """The cat as a picture of its mask from its first to its last pixel, the dog by two corners, the last one first."""
     crop = base64.b64encode(png(mask()[4:44, 8:24])).decode("ascii")
     shapes = {
-        "a": {"label": "cat", "shape_type": "mask", "points": [[8, 4], [24, 44]], "mask": crop},
+        "a": {"label": "cat", "shape_type": "mask", "points": [[8, 4], [23, 43]], "mask": crop},
         "b": {"label": "dog", "shape_type": "rectangle", "points": [[60, 20], [32, 10]]},
     }
     files = dict(PICTURES)

@@ -160,6 +160,18 @@ def test_a_mask_in_the_file_is_put_at_its_place(reading, points, expected):
     assert expected is None or area_box(to_rle({"rle": rle}, 64, 48)) == expected
 
 
+@pytest.mark.parametrize("last", [[12, 21], [13, 22]])
+def test_the_box_of_a_mask_is_the_one_around_its_pixels(reading, last):
+    """LabelMe's second point is the picture's last pixel; other programs write one past it."""
+    found = reading(labelme(shape("mask", [[10, 20], last], mask=encoded([[0, 1, 1], [0, 1, 0]]))))
+    assert found.objects == [("a.jpg", "cat", [11, 20, 13, 22], 0)]
+
+
+def test_an_empty_mask_keeps_the_box_of_its_points(reading):
+    found = reading(labelme(shape("mask", [[10, 20], [13, 22]], mask=encoded(np.zeros((2, 3))))))
+    assert found.objects == [("a.jpg", "cat", [10, 20, 13, 22], 0)]
+
+
 def test_shapes_of_one_group_and_label_are_one_object(reading):
     left, right = [[1, 1], [3, 1], [3, 5]], [[11, 2], [13, 2], [13, 9]]
     grouped = [
