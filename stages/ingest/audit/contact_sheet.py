@@ -20,6 +20,7 @@ _CAPTION, _GAP, _FONT = 46, 4, 12  # pixels
 _MARGIN = 0.05  # of the picture's longer side, around every picture
 _REACH = 0.6  # of a side: how far beyond the picture's edge a tile shows
 _LEAST = 5  # pixels of the sheet; what is smaller gets a cross
+_LONGEST = 500  # characters of a line that are measured, far more than fit
 _MOST_BOXES, _MOST_NUMBERS = 2000, 40  # drawn in a tile
 _JPEG_QUALITY = 88
 _SHEET, _AROUND, _NO_PICTURE, _INK, _SOFT = "#ffffff", "#d9dce2", "#b4b8c0", "#16181d", "#586173"
@@ -230,6 +231,7 @@ def _printable(text):
 
 def _cut_front(text, width):
     """The text's end that fits in `width` pixels: of a path the file's name."""
+    text = text[-_LONGEST:]
     if _font().getlength(text) <= width:
         return text
     while text and _font().getlength("..." + text) > width:
@@ -239,7 +241,7 @@ def _cut_front(text, width):
 
 def _lines(text, most, width):
     """Words in at most `most` lines of `width` pixels; what is too much ends in three dots."""
-    lines, words = [], _printable(text).split()
+    lines, words = [], _printable(str(text)[: _LONGEST * most]).split()
     while words and len(lines) < most:
         line = words.pop(0)
         while words and _font().getlength(line + " " + words[0]) <= width:

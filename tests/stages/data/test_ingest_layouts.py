@@ -355,6 +355,16 @@ def outcome(workshop, files, policy):
         assert error["remedy"]
 
 
+@pytest.mark.parametrize(("layout", "name"), [("coco", "annotations/instances_train2017.json"), ("voc", "Annotations/a.xml")])
+def test_a_name_of_a_hundred_thousand_characters_takes_no_time(tmp_path, layout, name):
+    files = SETS[layout]()
+    files[name] = files[name].replace("a.jpg", "a" * 100_000 + ".jpg")
+    start = time.process_time()
+    task = ingest(tmp_path, write(tmp_path / "root", files), on_error="drop")
+    assert time.process_time() - start < 5
+    assert {"image-missing", "image-by-stem"} & set(audit_of(task)["counts"]["codes"])
+
+
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory):
     return tmp_path_factory.mktemp("layouts")
