@@ -48,7 +48,8 @@ def _with_usable_names(source, places, audit):
     odd = [path for path in source.files if printable(str(path)) != str(path)]
     for path in odd:
         audit.bad("name-not-utf8", places.relative(path), "the file's name is not UTF-8: rename it")
-    return source._replace(files=[path for path in source.files if path not in odd]) if odd else source
+    left_out = set(odd)
+    return source._replace(files=[path for path in source.files if path not in left_out]) if odd else source
 
 
 def _read(job):

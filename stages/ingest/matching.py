@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from audit.problems import printable
 from pictures.image_files import ImageFolder, check_image
 
 from _detection.workers import ordered_map
@@ -17,7 +18,15 @@ def find_images(table, sources, places, audit):
     ]
     if not any(source.listed for source in sources):  # a list is a choice: what it leaves out is meant
         _report_unlabelled(places, sources, folders, found, audit)
-    return found
+    return [_writable(path, row, places, audit) for row, path in enumerate(found)]
+
+
+def _writable(path, row, places, audit):
+    """The path, or None where its name cannot be written down."""
+    if path is None or printable(str(path)) == str(path):
+        return path
+    audit.bad("name-not-utf8", places.relative(path), "the image's name is not UTF-8: rename it", image=row)
+    return None
 
 
 def _find(image, row, folders, audit):

@@ -1,14 +1,16 @@
 """Read annotations of any layout into the canonical dataset, with an audit of everything wrong in them."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import assembly
 import lxml.etree
 import numpy as np
 import PIL
+import split_choice
 import splitting
 import writing
-from audit.problems import Audit, as_text
+from audit.problems import Audit, as_text, printable
 from audit.worst_images import draw_worst
 from discovery import find_sources
 from gather import read_sources
@@ -27,27 +29,30 @@ def main(task):
     given = _given_classes(params)
     places = Places(_root(task), task.name)
     audit = Audit(params["on_error"], task.scratch / "problems.jsonl")
-    layout, sources = find_sources(places, params["layout"], params["splits"])
+    with _readable(places):
+        layout, sources = find_sources(places, params["layout"], params["splits"])
     _check_fractions(params, [source.split for source in sources])
     table = read_sources(layout, sources, places, task.scratch, task.cpus, task.progress, audit)
-    paths = find_images(table, sources, places, audit)
+    with _readable(places):
+        paths = find_images(table, sources, places, audit)
     folder = task.output / "images"
     folder.mkdir()
     checked = check_images(paths, folder, task.cpus, task.progress)
     names = image_names(table, paths, places)
     drafts = assembly.make_drafts(table, sources, paths, names, checked, params["exif"], audit)
+    stored = {draft.row for draft in drafts if draft.stored}
     objects = assembly.make_objects(table, drafts, audit)
     drafts, objects = splitting.settle_duplicates(drafts, objects, audit)
     classes, objects = assembly.settle_classes(table, drafts, objects, given, _known_classes(sources), audit)
     masks = writing.rasterize(table, drafts, objects, task.cpus, audit)
     similar = _similar(drafts, params["near_duplicates"])
-    splitting.split_off(drafts, objects, classes, params, similar)
+    splitting.split_off(drafts, objects, classes, params, similar, audit)
     splitting.report_similar(drafts, similar, audit)
     wanted = {source.split for source in sources} | {draft.split for draft in drafts}
     classes, objects = splitting.check_splits(drafts, objects, classes, bool(given), wanted, audit)
     counts = writing.counts(drafts, objects, classes, audit)
     audit.write(task.output, counts)
-    draw_worst(task.output / "contact_sheet.jpg", table, paths, names, checked, audit)
+    draw_worst(task.output / "contact_sheet.jpg", folder, table, paths, names, checked, stored, audit)
     _report(task, audit)
     audit.raise_if_refused(task.name, task.output)
     if not len(objects.row):
@@ -76,6 +81,32 @@ def _check_params(task):
             found,
             "in the pipeline write `%s: {params: {path: FOLDER}}`" % task.name,
         )
+
+    if params["group_by"] == split_choice.SIMILAR and not params["near_duplicates"]:
+        raise StageError(
+            "no pictures are looked at for those that look alike, which shall stay together",
+            "params.near_duplicates",
+            "1 or more with group_by: similar",
+            params["near_duplicates"],
+            "leave near_duplicates out",
+        )
+
+
+@contextmanager
+def _readable(places):
+    """Around what lists the user's folders: one that may not be read is the user's to mend."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise StageError(
+            "the dataset cannot be read: %s" % error.strerror,
+            printable(str(error.filename)),
+            "folders and files that may be read",
+            None,
+            "correct the path, or let everybody read the dataset: `chmod -R a+rX %s`" % places.root,
+        ) from None
 
 
 def _check_fractions(params, splits):

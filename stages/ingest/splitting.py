@@ -6,22 +6,27 @@ import split_choice
 
 def settle_duplicates(drafts, objects, audit):
     """(drafts, objects) without images whose content is in another split too (the copy in train goes); other copies are reported."""
-    by_content = {}
+    firsts = {}
     for draft in drafts:
-        by_content.setdefault(draft.checked.sha256, []).append(draft)
+        first = firsts.setdefault(draft.checked.sha256, draft)
+        if _precedence(draft) < _precedence(first):
+            firsts[draft.checked.sha256] = draft
     kept = []
     for place, draft in enumerate(drafts):
-        same = by_content[draft.checked.sha256]
-        first = min(same, key=lambda item: (item.split == "train", item.split, item.name))
+        first = firsts[draft.checked.sha256]
         if draft.split != first.split:
-            message = "the same image is %s in split %s: what is trained on must not be measured on" % (first.name, first.split)
+            why = "what is trained on must not be measured on" if draft.split == "train" else "it belongs in one of them"
+            message = "the same image is %s in split %s: %s" % (first.name, first.split, why)
             audit.bad("duplicate-across-splits", draft.name, message, image=draft.row)
             continue
         kept.append(place)
-        earlier = next(item for item in same if item.split == draft.split)
-        if earlier is not draft:
-            audit.doubt("duplicate", draft.name, "the same image as %s" % earlier.name, image=draft.row)
+        if first is not draft:
+            audit.doubt("duplicate", draft.name, "the same image as %s" % first.name, image=draft.row)
     return only(drafts, objects, kept)
+
+
+def _precedence(draft):
+    return draft.split == "train", draft.split, draft.name
 
 
 def only(drafts, objects, kept):
@@ -32,8 +37,11 @@ def only(drafts, objects, kept):
     return [drafts[place] for place in kept], objects._replace(draft=moved).where(moved >= 0)
 
 
-def split_off(drafts, objects, classes, params, similar):
-    """Move parts of the train split into val and test, as params val_fraction, test_fraction, group_by and seed say."""
+def split_off(drafts, objects, classes, params, similar, audit):
+    """Move parts of the train split into val and test, as params val_fraction, test_fraction, group_by and seed say.
+
+    A part that would be empty, for want of a second group, is refused.
+    """
     names = split_choice.group_names(drafts, params["group_by"], similar)
     present = _classes_of(drafts, objects, classes)
     shares = (("test", params["test_fraction"]), ("val", params["val_fraction"]))
@@ -46,6 +54,10 @@ def split_off(drafts, objects, classes, params, similar):
             [(names[place], drafts[place].checked.sha256, present[place]) for place in train], fraction / left, params["seed"]
         )
         left -= fraction
+        if train and not chosen:
+            message = "%s_fraction takes no image: one group of images of each class stays in train, and there is no other"
+            counted = " (images: %d, groups: %d)" % (len(train), len({names[place] for place in train}))
+            audit.refuse("split-empty", split, message % split + counted)
         for place in train:
             if names[place] in chosen:
                 drafts[place].split = split
@@ -74,8 +86,8 @@ def report_similar(drafts, similar, audit):
 
 
 def _report_across(drafts, audit):
+    other = next((draft for draft in drafts if draft.split != "train"), None)
     for draft in drafts:
-        other = next((item for item in drafts if item.split != draft.split), None)
         if draft.split == "train" and other is not None:
             message = "looks like %s in split %s: what is measured there flatters" % (other.name, other.split)
             audit.doubt("near-duplicate-across-splits", draft.name, message, image=draft.row)

@@ -1,6 +1,7 @@
 """The audit's worst offenders on one picture: each image with its boxes, the bad ones marked and numbered."""
 
 import heapq
+import os
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -104,7 +105,7 @@ def _write_caption(tile, entry, top):
 
 def _upright(path):
     """(RGB picture, None), turned as its EXIF orientation says; (None, reason) where there is none."""
-    if path is None:
+    if path is None or not os.path.isfile(str(path)):  # to open a pipe would wait for ever
         return None, "no image file"
     try:
         with warnings.catch_warnings(), Image.open(str(path), formats=("JPEG", "PNG")) as image:

@@ -166,7 +166,7 @@ def printable(text):
 _OWN_REMEDY = {
     "xml-entity": "remove the DOCTYPE's entities from that file: no annotation tool writes them",
     "filename-outside": "write in the annotation the image's name, without .. or a leading /",
-    "split-empty": "correct the split's annotations, or leave the split out",
+    "split-empty": "correct the split's annotations, or leave the split, or its fraction, out",
     "class-unseen": "label some training images with the class, or leave it out of `classes`",
     "label-unknown": "correct the label, or add it to `classes`",
     "duplicate-across-splits": "remove the image from one of the splits",

@@ -3,16 +3,23 @@
 import numpy as np
 from assembly import stored_size
 from box_check import upright
+from pictures.image_files import SUFFIX
 
 from audit import contact_sheet
 
 
-def draw_worst(path, table, paths, names, checked, audit):
-    """Write the contact sheet of the images with the worst problems to `path`; no file where no image has any."""
+def draw_worst(path, copies, table, paths, names, checked, stored, audit):
+    """Write the contact sheet of the images with the worst problems to `path`; no file where no image has any.
+
+    copies: the folder of the dataset's own, upright images; stored: the rows of images whose boxes were drawn on the stored pixels.
+    """
     offenders = _offenders(table, audit)
     chosen = contact_sheet.worst((row, names[row], [severity for severity, _, _ in told]) for row, told in sorted(offenders.items()))
     if chosen:
-        contact_sheet.draw([_entry(row, names[row], offenders[row], table, paths[row], checked) for row in chosen], path)
+        entries = [
+            _entry(row, names[row], offenders[row], table, paths[row], copies, checked.get(paths[row]), row in stored) for row in chosen
+        ]
+        contact_sheet.draw(entries, path)
 
 
 def _offenders(table, audit):
@@ -29,18 +36,17 @@ def _offenders(table, audit):
     return offenders
 
 
-def _entry(row, name, told, table, path, checked):
-    facts = checked.get(path)
-    usable = facts is not None and facts.code is None
+def _entry(row, name, told, table, path, copies, facts, stored):
     bad = {place: code for _, code, place in told if place is not None}
-    boxes = _boxes(row, table, facts, bad) if usable else []
+    boxes = []
+    if facts is not None and facts.code is None:
+        path = copies / (facts.sha256 + SUFFIX[facts.format])
+        boxes = _boxes(row, table, facts, stored, bad)
     return contact_sheet.Entry(path, name, [code for _, code, _ in told], boxes)
 
 
-def _boxes(row, table, facts, bad):
+def _boxes(row, table, facts, stored, bad):
     rows = np.nonzero(table.image == row)[0]
-    image = table.images[row]
-    stored = (image.width, image.height) == stored_size(facts) != (facts.width, facts.height)
     size = stored_size(facts) if stored else (facts.width, facts.height)
     box = np.where(table.fraction[rows][:, None], table.box[rows] * np.tile(size, 2), table.box[rows])
     if stored:

@@ -56,7 +56,7 @@ class ImageFolder:
     def find(self, name):
         """The path of the file `name` (or, where that has no extension, of the image with that stem), or None; several fit: None."""
         if "/" in name:
-            return self.folder / name if (self.folder / name).is_file() else None
+            return self.folder / name if os.path.isfile(str(self.folder / name)) else None  # False too for what is too long for a name
         candidates = self._folded.get(_fold(name), [])
         if name in candidates:
             return self.folder / name

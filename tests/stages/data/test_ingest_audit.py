@@ -3,10 +3,11 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 from _runtime import StageError
 from PIL import Image
-from voc_files import ingest, write_pair
+from voc_files import ingest, voc, write_pair
 
 from stage_helpers import load
 
@@ -54,6 +55,17 @@ def test_a_refused_dataset_leaves_its_audit_and_its_contact_sheet(tmp_path, bad_
         sheet.load()
         assert sheet.width > 200
     assert not (output / "dataset.json").exists()
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("BMP", "bmp"), ("WEBP", "webp"), ("TIFF", "tif")])
+def test_the_contact_sheet_shows_converted_images(tmp_path, kind, suffix):
+    root = tmp_path / "root"
+    root.mkdir()
+    Image.new("RGB", (640, 480), (200, 0, 0)).save(root / ("a." + suffix), kind)
+    (root / "a.xml").write_text(voc("a." + suffix, [("cat", 10, 10, 900, 90), ("cat", 10, 10, 90, 90)], size=(640, 480)))
+    with Image.open(ingest(tmp_path / "out", root, on_error="drop").output / "contact_sheet.jpg") as sheet:
+        pixels = np.asarray(sheet.convert("RGB")).astype(int)
+    assert (np.abs(pixels - (200, 0, 0)).sum(axis=2) < 40).mean() > 0.1
 
 
 def test_good_data_have_no_contact_sheet(tmp_path):

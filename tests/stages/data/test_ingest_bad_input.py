@@ -1,11 +1,20 @@
 """What ingest refuses, drops or clips: each rule by its code, with the file and line that it names."""
 
 import json
+import os
+import signal
+import sys
+import time
 
+import numpy as np
 import pytest
 from _detection import dataset as datasets
 from _runtime import StageError
 from voc_files import HEIGHT, WIDTH, image_bytes, ingest, voc, write_pair
+
+from stage_helpers import load
+
+load("ingest", "run")
 
 ENTITY_BOMB = """<?xml version="1.0"?>
 <!DOCTYPE annotation [
@@ -77,6 +86,8 @@ CASES = {
     "corner empty": (boxed("", 1, 9, 9), True, "box-incomplete", 6, 1, "xmin is missing", "dropped", "dropped"),
     "x1 > x2": (boxed(30, 1, 9, 9), True, "box-inverted", 6, 1, "xmin 30 is not less than xmax 9", "dropped", "fixed"),
     "y1 > y2": (boxed(1, 30, 9, 9), True, "box-inverted", 6, 1, "ymin 30 is not less than ymax 9", "dropped", "fixed"),
+    "hardly any width": (boxed(9, 1, "9.001", 9), True, "box-empty", 6, 1, "xmin 9 and xmax 9.001 are less than", "dropped", "dropped"),
+    "hardly inside": (boxed("63.9999999", 1, 99, 9), True, "box-outside", 6, 1, "(63.9999999, 1, 99, 9) lies", "dropped", "dropped"),
     "x1 = x2": (boxed(9, 1, 9, 9), True, "box-empty", 6, 1, "xmin 9 is not less", "dropped", "dropped"),
     "NaN": (boxed("nan", 1, 9, 9), True, "box-not-a-number", 6, 1, "xmin is nan", "dropped", "dropped"),
     "infinite": (boxed(1, 1, "inf", 9), True, "box-not-a-number", 6, 1, "xmax is inf", "dropped", "dropped"),
@@ -202,6 +213,16 @@ def test_one_image_annotated_twice(tmp_path, root):
     assert "good1.jpg is annotated by copy.xml already" in caught.value.found
 
 
+def test_one_image_annotated_under_two_names_of_one_file(tmp_path, root):
+    (root / "labels.csv").write_text(
+        "filename,class,xmin,ymin,xmax,ymax\ngood1.jpg,cat,1,1,9,9\ngood1.jpg,cat,2,2,9,9\nGOOD1.JPG,cat,3,3,9,9\n"
+    )
+    with pytest.raises(StageError, match="annotated-twice") as caught:
+        ingest(tmp_path / "out", root, splits={"train": {"csv": "labels.csv"}})
+    assert caught.value.where == "labels.csv:4"
+    assert "good1.jpg is annotated in line 2 already" in caught.value.found
+
+
 @pytest.mark.parametrize("other", ["test", "val"])
 def test_the_same_image_in_two_splits_is_refused_or_leaves_train(tmp_path, other):
     root = tmp_path / "images"
@@ -211,9 +232,46 @@ def test_the_same_image_in_two_splits_is_refused_or_leaves_train(tmp_path, other
     splits = {"train": {"folder": "train"}, other: {"folder": other}}
     with pytest.raises(StageError, match="duplicate-across-splits") as caught:
         ingest(tmp_path / "out", root, splits=splits)
+    assert caught.value.found.endswith("what is trained on must not be measured on [duplicate-across-splits]")
     assert "train/a.jpg: the same image is %s/c.jpg in split %s" % (other, other) in caught.value.found
     task = ingest(tmp_path / "dropped", root, splits=splits, on_error="drop")
     assert {image["name"] for image in datasets.load(task.output).images()} == {"train/b.jpg", other + "/c.jpg"}
+
+
+def test_the_same_image_in_two_splits_that_measure(tmp_path):
+    root = tmp_path / "images"
+    for split, seed in (("train", 1), ("test", 2), ("val", 2)):
+        write_pair(root / split, "a", seed=seed)
+    with pytest.raises(StageError, match="duplicate-across-splits") as caught:
+        ingest(tmp_path / "out", root)
+    assert "val/a.jpg: the same image is test/a.jpg in split test: it belongs in one of them" in caught.value.found
+
+
+def test_thousands_of_copies_of_one_image_take_no_more_time_than_others(tmp_path):
+    """Each looked at with each other would be 900 million pairs."""
+    assembly, splitting, problems = (load("ingest", name) for name in ("assembly", "splitting", "audit/problems"))
+    facts = load("ingest", "pictures/image_files").Checked("same", 1, "JPEG", WIDTH, HEIGHT, 1, 0)
+    drafts = [assembly.Draft(row, "%05d.jpg" % row, "a.csv", facts, "train", False) for row in range(30000)]
+    objects = assembly.Objects(*(np.empty((0, 4)) if name == "box" else np.empty(0, np.int64) for name in assembly.Objects._fields))
+    started = time.process_time()
+    kept, _ = splitting.settle_duplicates(drafts, objects, problems.Audit("drop", tmp_path / "problems.jsonl"))
+    splitting.report_similar(
+        [*drafts[1:], assembly.Draft(0, "z.jpg", "a.csv", facts, "val", False)],
+        [list(range(30000))],
+        problems.Audit("drop", tmp_path / "p"),
+    )
+    assert time.process_time() - started < 10
+    assert len(kept) == 30000
+
+
+def test_a_label_that_is_no_class_is_compared_with_the_classes_once(tmp_path, root, monkeypatch):
+    assembly = sys.modules["assembly"]
+    asked, nearest = [], assembly._nearest
+    monkeypatch.setattr(assembly, "_nearest", lambda label, classes: asked.append(label) or nearest(label, classes))
+    write_pair(root, "emus", [("emu", corner, 1, 30, 30) for corner in range(9)] + [("gnu", 1, 1, 9, 9)])
+    task = ingest(tmp_path / "out", root, classes=["cat", "dog"], on_error="drop")
+    assert sorted(asked) == ["emu", "gnu"]
+    assert task_json(task, "audit.json")["counts"]["codes"] == {"label-unknown": 10}
 
 
 @pytest.mark.parametrize(
@@ -265,8 +323,6 @@ def test_images_without_any_object(tmp_path):
 
 
 def test_a_file_name_that_is_not_utf8(tmp_path, root):
-    import os
-
     folder = os.fsencode(str(root))
     with open(os.path.join(folder, b"caf\xe9.jpg"), "wb") as stream:
         stream.write(image_bytes(9))
@@ -275,6 +331,61 @@ def test_a_file_name_that_is_not_utf8(tmp_path, root):
     with pytest.raises(StageError, match="name-not-utf8") as caught:
         ingest(tmp_path / "out", root)
     assert caught.value.where == "caf\\udce9.xml"
+
+
+@pytest.mark.parametrize("policy", ["refuse", "drop"])
+def test_an_image_name_that_is_not_utf8(tmp_path, policy):
+    """YOLO's images are read though nothing is written about them."""
+    root = tmp_path / "images"
+    root.mkdir()
+    (root / "classes.txt").write_text("cat\n")
+    for place, name in enumerate((b"a", b"caf\xe9")):
+        for suffix, data in ((b".jpg", image_bytes(place)), (b".txt", b"0 0.5 0.5 0.2 0.2\n")):
+            with open(os.path.join(os.fsencode(str(root)), name + suffix), "wb") as stream:
+                stream.write(data)
+    if policy == "refuse":
+        with pytest.raises(StageError, match="2 name-not-utf8") as caught:
+            ingest(tmp_path / "out", root)
+        assert "caf\\udce9.jpg: the image's name is not UTF-8" in caught.value.found
+        return
+    task = ingest(tmp_path / "out", root, on_error=policy)
+    assert [image["name"] for image in datasets.load(task.output).images()] == ["a.jpg"]
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + "/bad.jpg", "x/" * 3000 + "bad.jpg"], ids=["name", "path"])
+def test_a_name_longer_than_names_of_files_are(tmp_path, root, name):
+    (root / "bad.xml").write_text(voc(name))
+    with pytest.raises(StageError, match="image-missing"):
+        ingest(tmp_path / "out", root)
+
+
+def test_a_pipe_where_the_image_should_be(tmp_path, root):
+    """To open it would wait for ever."""
+
+    def stop(_signal, _frame):
+        pytest.fail("it waits")
+
+    (root / "bad.xml").write_text(voc("bad.jpg"))
+    os.mkfifo(root / "bad.jpg")
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(30)
+    try:
+        task = ingest(tmp_path / "out", root, on_error="drop")
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    assert task_json(task, "audit.json")["counts"]["codes"] == {"image-unreadable": 1}
+
+
+def test_a_folder_that_is_not_to_be_read(tmp_path, root, monkeypatch):
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied", folder)
+
+    monkeypatch.setattr(sys.modules["pictures.image_files"].os, "listdir", refuse)
+    with pytest.raises(StageError, match="cannot be read: Permission denied") as caught:
+        ingest(tmp_path / "out", root)
+    assert caught.value.where == str(root)
+    assert "chmod" in caught.value.remedy
 
 
 def test_a_file_that_is_not_to_be_read(tmp_path, root):

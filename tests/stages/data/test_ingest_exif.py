@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from _detection import dataset as datasets
-from PIL import Image, ImageOps
+from PIL import Image, ImageColor, ImageOps
 from voc_files import ingest, voc
 
 WIDTH, HEIGHT = 80, 48  # as stored
@@ -75,6 +75,23 @@ def test_photos_that_cannot_tell_are_read_as_those_that_can(tmp_path):
         (root / (name + ".xml")).write_text(voc(name + ".jpg", [("mark", *MARK)], size=(WIDTH, HEIGHT)))
     images = datasets.load(ingest(tmp_path / "out", root).output).images()
     assert [tuple(image["objects"][0]["bbox"]) for image in images] == [shown_mark(3)[0], shown_mark(6)[0]]
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_the_audit_shows_and_tells_boxes_as_the_pipeline_says_they_were_drawn(tmp_path, orientation):
+    """Of the contact sheet: the patch is hidden by nothing, and the good box lies around it."""
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a.jpg").write_bytes(photo(orientation))
+    (root / "a.xml").write_text(voc("a.jpg", [("mark", *MARK), ("mark", 0, 0, WIDTH + 9, 9)], size=(0, 0)))
+    task = ingest(tmp_path / "out", root, exif="stored", on_error="drop")
+    problem = next(each for each in json.loads((task.output / "audit.json").read_text())["problems"] if each["severity"] == "error")
+    assert problem["message"].endswith(", when turned upright")
+    with Image.open(task.output / "contact_sheet.jpg") as sheet:
+        pixels = np.asarray(sheet.convert("RGB")).astype(int)
+    good = np.abs(pixels - ImageColor.getrgb("#56b4e9")).sum(axis=2) < 90
+    inner = pixels[np.nonzero(good.any(axis=1))[0][[0, -1]].mean().astype(int), np.nonzero(good.any(axis=0))[0][[0, -1]].mean().astype(int)]
+    assert (inner > 200).all()
 
 
 def test_the_pipeline_can_say_it(tmp_path):

@@ -82,6 +82,34 @@ def test_pictures_that_look_alike_stay_together(tmp_path):
     assert any("near-duplicate-across-splits" in warning for warning in apart.warnings)
 
 
+# the images' names, parameters
+NOTHING_TO_TAKE = {
+    "one image": (["a"], {"val_fraction": 0.5}),
+    "one folder": (["a", "b", "c"], {"val_fraction": 0.3, "group_by": "folder"}),
+    "one name": (["a1", "a2", "a3"], {"test_fraction": 0.3, "group_by": "(a)"}),
+    "two images for three splits": (["a", "b"], {"val_fraction": 0.3, "test_fraction": 0.3}),
+}
+
+
+@pytest.mark.parametrize("policy", ["refuse", "drop"])
+@pytest.mark.parametrize("case", NOTHING_TO_TAKE, ids=lambda case: case.replace(" ", "-"))
+def test_a_part_that_would_be_empty_is_refused(tmp_path, case, policy):
+    names, params = NOTHING_TO_TAKE[case]
+    for name in names:
+        write_pair(tmp_path / "root", name)
+    with pytest.raises(StageError, match="1 split-empty") as caught:
+        ingest(tmp_path / "out", tmp_path / "root", on_error=policy, **params)
+    assert "_fraction takes no image" in caught.value.found
+    assert "leave the split, or its fraction, out" in caught.value.remedy
+
+
+def test_pictures_that_look_alike_are_not_kept_together_without_looking(tmp_path):
+    write_pair(tmp_path / "root", "a")
+    with pytest.raises(StageError, match="look alike") as caught:
+        ingest(tmp_path / "out", tmp_path / "root", group_by="similar", near_duplicates=0, val_fraction=0.5)
+    assert caught.value.where == "params.near_duplicates"
+
+
 def test_copies_of_one_picture_stay_together(tmp_path):
     for number in range(20):
         write_pair(tmp_path / "root", "i%02d" % number, seed=number // 2)
