@@ -1,6 +1,7 @@
 """Which layout the annotations have, and where each split's are: told by the pipeline, or found by looking."""
 
 import difflib
+import json
 import re
 
 from audit.problems import printable
@@ -12,18 +13,24 @@ from places import neighbours
 from _runtime import StageError
 
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_PLAIN = re.compile(
+    r"(?!(true|false|null|yes|no|on|off)$)[^\W\d]([\w ./-]*[\w./-])?", re.IGNORECASE
+)  # text in YAML that is taken as it is written
 _PATTERN = re.compile(r"[*?]")  # names of shards may be told by one
 _WAYS = ("folder", "annotations", "list", "csv", "images")
 _SHOWN = 12  # names in a message
 _DEEPEST = 3  # folders below the dataset's own in which annotations are looked for, for a hint
 
 
-def find_sources(places, layout, splits):
-    """(the `Layout`, a `Source` for each split, sorted by name). layout, splits: the stage's parameters. Raises StageError."""
+def find_sources(places, layout, splits, audit):
+    """(the `Layout`, a `Source` for each split, sorted by name). layout, splits: the stage's parameters. Raises StageError.
+
+    Where folders tell the splits, what is beside them and left out is told to the audit.
+    """
     for split, spec in splits.items():
         _check(places, split, spec)
     chosen = BY_NAME[layout] if layout != "auto" else _told(places, splits) if splits else _seen(places)
-    found = splits or _natural(chosen, places.root)
+    found = splits or _natural(chosen, places, audit)
     if found is None:
         raise _nothing_in(places, places.root, chosen)
     for split, spec in found.items():
@@ -102,7 +109,7 @@ def _seen(places):
     found = _fitting(places.root)
     if not found:
         below = split_folders(places.root)
-        found = [layout for layout in LAYOUTS if any(layout.fits(folder) for folder in below.values())]
+        found = [layout for layout in LAYOUTS if any(layout.fits(folder) for folders in below.values() for folder in folders)]
     if not found:
         raise _nothing_in(places, places.root, None)
     return _only(found, places.root)
@@ -125,24 +132,46 @@ def _only(found, path):
     ) from None
 
 
-def _natural(layout, root):
+def _natural(layout, places, audit):
     """The splits of a dataset that the pipeline does not tell: the layout's own, sub-folders of usual names, or all of it as train."""
-    told = layout.splits(root)
+    told = layout.splits(places.root)
     if told:
         return told
-    below = {split: folder for split, folder in split_folders(root).items() if layout.fits(folder)}
-    if below and not (layout.fits(root) and "train" not in below):
-        return {split: {"folder": str(folder.relative_to(root))} for split, folder in below.items()}
-    return {"train": {"folder": "."}} if layout.fits(root) else None
+    named = split_folders(places.root)
+    fitting = {split: [folder for folder in folders if layout.fits(folder)] for split, folders in named.items()}
+    below = {split: folders for split, folders in fitting.items() if folders}
+    beside = layout.fits(places.root)
+    if not below or (beside and "train" not in below):
+        return {"train": {"folder": "."}} if beside else None
+    for split, folders in below.items():
+        if len(folders) > 1:
+            raise _ambiguous(places, split, [places.relative(folder) for folder in folders])
+    if beside:
+        audit.doubt("annotations-unread", ".", "annotations beside the folders of the splits were not read: %s" % ", ".join(sorted(below)))
+    for folder in (folder for split, folders in named.items() for folder in folders if folder not in fitting[split]):
+        message = "the folder is named like a split, and holds no annotations of the layout %s: it is left out" % layout.name
+        audit.doubt("split-unlabelled", places.relative(folder), message)
+    return {split: {"folder": places.relative(folder)} for split, (folder,) in below.items()}
+
+
+def _ambiguous(places, split, names):
+    return StageError(
+        "several folders are named like the split %s" % split,
+        places.root,
+        "one of them, or `splits` that name each",
+        ", ".join(names),
+        "in the pipeline write `%s: {params: {splits: {%s}}}`, with all splits that you want"
+        % (places.stage, ", ".join("%s: {folder: %s}" % (name, name) for name in names)),
+    )
 
 
 def split_folders(root):
-    """{split: folder} of the sub-folders named train, val, valid, validation or test, in any case; of two for one the first by name."""
+    """{split: its folders, sorted} of the sub-folders named train, val, valid, validation or test, in any case."""
     found = {}
     for folder in sorted(entry for entry in root.iterdir() if entry.is_dir()):
         split = USUAL_SPLITS.get(folder.name.lower())
         if split is not None:
-            found.setdefault(split, folder)
+            found.setdefault(split, []).append(folder)
     return found
 
 
@@ -159,8 +188,8 @@ def _nothing_in(places, folder, layout, split="train"):
     below = _below(folder, layout)
     if below:
         names = [printable(places.relative(entry)) for entry in below]
-        splits = ["train"] if len(below) == 1 else [re.sub(r"\W+", "-", entry.name) for entry in below]
-        lines = ", ".join("%s: {folder: %s}" % item for item in zip(splits, names, strict=True))
+        splits = ["train"] if len(below) == 1 else _split_names([entry.name for entry in below])
+        lines = ", ".join("%s: {folder: %s}" % (_in_yaml(split), _in_yaml(name)) for split, name in zip(splits, names, strict=True))
         return StageError(
             "the annotations are in sub-folders",
             folder,
@@ -178,6 +207,21 @@ def _nothing_in(places, folder, layout, split="train"):
         ", ".join(found) or "no files",
         places.remedy(split, "folder", "NAME"),
     )
+
+
+def _split_names(folders):
+    """For each folder's name one that a split may have, all different."""
+    names = []
+    for folder in folders:
+        base = re.sub(r"[^A-Za-z0-9_]+", "-", folder).strip("-_")[:40] or "split"
+        number = sum(name == base or name.startswith(base + "-") for name in names)
+        names.append("%s-%d" % (base, number + 1) if base in names else base)
+    return names
+
+
+def _in_yaml(text):
+    """The text as a YAML file must spell it to mean a text."""
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 def _known(layout):

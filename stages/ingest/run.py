@@ -30,7 +30,7 @@ def main(task):
     places = Places(_root(task), task.name)
     audit = Audit(params["on_error"], task.scratch / "problems.jsonl")
     with _readable(places):
-        layout, sources = find_sources(places, params["layout"], params["splits"])
+        layout, sources = find_sources(places, params["layout"], params["splits"], audit)
     _check_fractions(params, [source.split for source in sources])
     table = read_sources(layout, sources, places, task.scratch, task.cpus, task.progress, audit)
     with _readable(places):

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 
 import pytest
+import yaml
 from _detection import dataset as datasets
 from _runtime import StageError
 from hypothesis import given, settings
@@ -81,6 +82,54 @@ def test_splits_are_found_by_their_names(tmp_path, case):
     task = ingest(tmp_path / "out", tmp_path / "root")
     found = {image["annotation"]: image["split"] for image in datasets.load(task.output).images()}
     assert found == {annotation: split for annotation, split in NATURAL[case].items() if split is not None}
+
+
+def test_two_folders_for_one_split_are_refused(tmp_path):
+    for seed, file in enumerate(("train/a", "val/b", "valid/c")):
+        put(tmp_path / "root", file + ".xml", file + ".jpg", seed)
+    with pytest.raises(StageError, match="several folders are named like the split val") as caught:
+        ingest(tmp_path / "out", tmp_path / "root")
+    assert caught.value.found == "val, valid"
+    assert "splits: {val: {folder: val}, valid: {folder: valid}}" in caught.value.remedy
+
+
+def test_of_two_folders_for_one_split_that_with_annotations_is_meant(tmp_path):
+    for seed, file in enumerate(("train/a", "valid/c")):
+        put(tmp_path / "root", file + ".xml", file + ".jpg", seed)
+    (tmp_path / "root" / "val").mkdir()
+    task = ingest(tmp_path / "out", tmp_path / "root")
+    assert {image["name"]: image["split"] for image in datasets.load(task.output).images()} == {
+        "train/a.jpg": "train",
+        "valid/c.jpg": "val",
+    }
+
+
+def test_what_is_left_out_beside_the_folders_of_splits_is_told(tmp_path):
+    root = tmp_path / "root"
+    put(root, "train/a.xml", "train/a.jpg", 1)
+    put(root, "b.xml", "b.jpg", 2)
+    (root / "test").mkdir()
+    (root / "test" / "c.jpg").write_bytes(image_bytes(3))
+    problems = json.loads((ingest(tmp_path / "out", root).output / "audit.json").read_text())["problems"]
+    assert [(problem["severity"], problem["code"], problem["file"]) for problem in problems] == [
+        ("warning", "annotations-unread", "."),
+        ("warning", "split-unlabelled", "test"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [("tr ain ü", "2019"), ("a b", "a-b", "a b "), ("日本", "中国"), ("a, b: {c}", "yes"), ("x" * 90, "y")],
+    ids=lambda folders: folders[-1],
+)
+def test_what_is_said_of_sub_folders_can_be_written_in_the_pipeline(tmp_path, folders):
+    for seed, folder in enumerate(folders):
+        put(tmp_path / "root", folder + "/a.xml", folder + "/a.jpg", seed)
+    with pytest.raises(StageError, match="annotations are in sub-folders") as caught:
+        ingest(tmp_path / "out", tmp_path / "root")
+    params = yaml.safe_load(caught.value.remedy.split("`")[1])["ingest"]["params"]
+    task = ingest(tmp_path / "again", tmp_path / "root", on_error="drop", **params)
+    assert {image["name"] for image in datasets.load(task.output).images()} == {folder + "/a.jpg" for folder in folders}
 
 
 def test_vocs_own_lists_are_the_splits(tmp_path):
