@@ -123,11 +123,12 @@ def _in_pixels(table, drafts, rows, place):
     drawn_on = np.array(drawn_on, np.float64).reshape(-1, 2)[place]
     box = table.box[rows]
     fraction = table.fraction[rows]
-    if fraction.all():
-        box[:, :2] *= drawn_on
-        box[:, 2:] *= drawn_on
-    else:
-        box[fraction] *= np.tile(drawn_on[fraction], 2)
+    with np.errstate(over="ignore"):  # what is no finite number afterwards is told
+        if fraction.all():
+            box[:, :2] *= drawn_on
+            box[:, 2:] *= drawn_on
+        else:
+            box[fraction] *= np.tile(drawn_on[fraction], 2)
     orientation = np.array([draft.checked.orientation if draft.stored else 1 for draft in drafts], np.int64)[place]
     turned = np.nonzero(orientation != 1)[0]  # few, if any
     box[turned] = box_check.upright(box[turned], orientation[turned], drawn_on[turned, 0], drawn_on[turned, 1])
@@ -222,6 +223,20 @@ def settle_classes(table, drafts, objects, given, known, audit):
         message = "the label %s is not a class; %s" % (table.names[kind], nearest[kind])
         _bad(audit, "label-unknown", message, table, drafts[objects.draft[place]], row)
     return classes, objects._replace(label=label).where(label >= 0)
+
+
+def report_unboxed(table, drafts, objects, classes, audit):
+    """Warn of images that are labelled as a whole with a class of which they have no box: training takes what is there for background."""
+    places = {name: place for place, name in enumerate(classes)}
+    boxed = set(np.unique(objects.draft * max(len(classes), 1) + objects.label).tolist())
+    for number, draft in enumerate(drafts):
+        present = {name for name, there in table.images[draft.row].labels or () if there and name in places}
+        unboxed = sorted(name for name in present if number * len(classes) + places[name] not in boxed)
+        if unboxed:
+            message = "the image is labelled with %s, and has no box of it: training takes what is there for background" % ", ".join(
+                unboxed
+            )
+            audit.doubt("label-unboxed", draft.name, message, image=draft.row)
 
 
 def _report_alike(classes, audit):

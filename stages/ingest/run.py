@@ -12,13 +12,14 @@ import splitting
 import writing
 from audit.problems import Audit, as_text, printable
 from audit.worst_images import draw_worst
+from class_list import given_classes
 from discovery import find_sources
 from gather import read_sources
 from matching import check_images, find_images, image_names
 from pictures import near_duplicates
 from places import Places
 
-from _detection.label_map import format_label_map, parse_label_map
+from _detection.label_map import format_label_map
 from _runtime import StageError, run, write_text
 
 
@@ -26,9 +27,9 @@ def main(task):
     """Write dataset.json, SPLIT.jsonl, images/ (named by content), label_map.pbtxt, and the audit."""
     params = task.params
     _check_params(task)
-    given = _given_classes(params)
     places = Places(_root(task), task.name)
     audit = Audit(params["on_error"], task.scratch / "problems.jsonl")
+    given = given_classes(params, audit)
     with _readable(places):
         layout, sources = find_sources(places, params["layout"], params["splits"], audit)
     _check_fractions(params, [source.split for source in sources])
@@ -44,6 +45,7 @@ def main(task):
     objects = assembly.make_objects(table, drafts, audit)
     drafts, objects = splitting.settle_duplicates(drafts, objects, audit)
     classes, objects = assembly.settle_classes(table, drafts, objects, given, _known_classes(sources), audit)
+    assembly.report_unboxed(table, drafts, objects, classes, audit)
     masks = writing.rasterize(table, drafts, objects, task.cpus, audit)
     similar = _similar(drafts, params["near_duplicates"])
     splitting.split_off(drafts, objects, classes, params, similar, audit)
@@ -136,24 +138,6 @@ def _root(task):
         what = "the dataset's folder is a file" if root.exists() else "the dataset's folder does not exist"
         raise StageError(what, root, "a folder", None, "correct `path` in the pipeline: `%s: {params: {path: FOLDER}}`" % task.name)
     return root
-
-
-def _given_classes(params):
-    """The class names that the pipeline gives, by list or by label map; empty where it gives none."""
-    if params["label_map"] is None:
-        return params["classes"]
-    path = Path(params["label_map"])
-    try:
-        named = parse_label_map(path.read_text(encoding="utf-8-sig"), path)
-    except OSError as error:
-        raise StageError(
-            "the label map cannot be read: %s" % error.strerror, path, "a label map file", None, "correct `label_map` in the pipeline"
-        ) from None
-    except UnicodeDecodeError:
-        raise StageError("the label map is not UTF-8", path, "UTF-8 text", None, "save it as UTF-8") from None
-    if params["classes"] and params["classes"] != named:
-        raise StageError("`classes` and `label_map` differ", path, ", ".join(params["classes"]), ", ".join(named), "leave one of them out")
-    return named
 
 
 def _known_classes(sources):

@@ -48,7 +48,8 @@ def _entry(row, name, told, table, path, copies, facts, stored):
 def _boxes(row, table, facts, stored, bad):
     rows = np.nonzero(table.image == row)[0]
     size = stored_size(facts) if stored else (facts.width, facts.height)
-    box = np.where(table.fraction[rows][:, None], table.box[rows] * np.tile(size, 2), table.box[rows])
+    with np.errstate(over="ignore"):  # what is no finite number is left out
+        box = np.where(table.fraction[rows][:, None], table.box[rows] * np.tile(size, 2), table.box[rows])
     if stored:
         box = upright(box, np.full(len(rows), facts.orientation), *size)
     return [
