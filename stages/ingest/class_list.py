@@ -9,8 +9,8 @@ from _runtime import StageError
 def given_classes(params, audit):
     """The class names in order, from the parameters `classes` and `label_map`; empty where neither is given. Raises StageError.
 
-    What is odd in a label map (gaps in its ids, ids below 1, an id or a name twice) is an error; where the policy passes over it, items with
-    such an id and second ones are left out, and the others are numbered anew, without gaps, in the order of their ids.
+    What is odd in a label map (gaps in its ids, ids below 1, an id or a name twice) is an error; where the policy passes over it, items
+    with such an id and second ones are left out, and the others numbered anew, without gaps, in the order of their ids.
     """
     if params["label_map"] is None:
         return params["classes"]

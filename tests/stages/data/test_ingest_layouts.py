@@ -70,7 +70,7 @@ REAL = {
         OPEN_IMAGES,
         {"train": 2, "test": 1},
         {"Generic label #0": 1},
-        {"class-unmeasured": 1, "class-unseen": 1, "class-unused": 1, "rotation-unread": 2},
+        {"class-unmeasured": 1, "class-unseen": 1, "class-unused": 1, "label-unboxed": 1, "rotation-unread": 2},
     ),
     "cvat_dataset/for_images/export_project": (
         {"train": {"annotations": "annotations.xml", "subset": "Train"}},
