@@ -74,46 +74,6 @@ def test_one_unknown_column_of_words_stands_in_for_class(tmp_path):
     assert [problem["message"] for problem in audit["problems"]] == ["there is no column `class`; took `cell_type` for it"]
 
 
-# text, what is said, where, part of what was found
-REFUSED = {
-    "empty": ("", "holds no annotations", "labels.csv", "0 lines"),
-    "a header alone": (HEADER, "holds no annotations", "labels.csv", "1 lines"),
-    "no header": (ROW * 2, "header lacks filename, class, xmin, ymin, xmax, ymax", "labels.csv:1", "a.jpg"),
-    "two unknown columns": (
-        "filename,kind,colour,xmin,ymin,xmax,ymax\na.jpg,cat,red,1,1,9,9\n",
-        "header lacks class",
-        "labels.csv:1",
-        "the columns filename, kind, colour, xmin, ymin, xmax, ymax",
-    ),
-    "an unknown column of numbers": (
-        "filename,score,xmin,ymin,xmax,ymax\na.jpg,0.5,1,1,9,9\n",
-        "header lacks class",
-        "labels.csv:1",
-        "score",
-    ),
-    "YOLO's columns": ("filename,class,x,y,w,h\na.jpg,cat,1,1,9,9\n", "header lacks xmin, ymin, xmax, ymax", "labels.csv:1", "x, y, w, h"),
-    "a column twice": (
-        "filename,class,class,xmin,ymin,xmax,ymax\na.jpg,cat,dog,1,1,9,9\n",
-        "header has class twice",
-        "labels.csv:1",
-        "class, class",
-    ),
-    "Latin 1": (HEADER.encode() + b"caf\xe9.jpg,64,48,cat,1,1,9,9\n", "not UTF-8", "labels.csv:2", "0xe9"),
-    "an open quote": (HEADER + ROW + '"a.jpg,64,48,cat,1,1,9,9\n', "cannot be read", "labels.csv:3", "unexpected end of data"),
-    "text after a quote": (HEADER + '"a".jpg,64,48,cat,1,1,9,9\n', "cannot be read", "labels.csv:2", "expected after"),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.replace(" ", "-"))
-def test_refuses_the_file(tmp_path, case):
-    text, what, where, found = REFUSED[case]
-    with pytest.raises(StageError, match=what) as caught:
-        build(tmp_path, text, on_error="drop")
-    assert caught.value.where == where
-    assert found in caught.value.found
-    assert caught.value.remedy
-
-
 # a further line, code, object, part of the message
 BAD_LINES = {
     "too few cells": ("b.jpg,64,48,cat\n", "csv-line", None, "4 cells, where the header has 8"),
