@@ -29,7 +29,8 @@ class RunRecord:
     """The record of the run that is going on. Its lock is held as long as its process lives."""
 
     def __init__(self, runs: Path, pipeline: str, engine: str) -> None:
-        self.id = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3)
+        # Ids sort by time, also of runs that follow within a second.
+        self.id = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S-%f-") + secrets.token_hex(2)
         self.folder = runs / self.id
         self.folder.mkdir(parents=True)
         self._lock = Lock(self.folder / LOCK)

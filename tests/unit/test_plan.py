@@ -76,3 +76,12 @@ def test_runs_come_newest_first_and_damaged_records_are_passed_over(tmp_path):
         ids.append(record.id)
     assert sorted((fields["id"] for _, fields in records(tmp_path, "one")), reverse=True) == sorted({ids[0], ids[2]}, reverse=True)
     assert list(records(tmp_path / "absent")) == []
+
+
+def test_runs_within_a_second_are_told_newest_first(tmp_path):
+    ids = []
+    for _ in range(20):
+        record = RunRecord(tmp_path, "chain", "local")
+        record.close("done")
+        ids.append(record.id)
+    assert [folder.name for folder, _ in records(tmp_path)] == ids[::-1]
