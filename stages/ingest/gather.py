@@ -84,7 +84,7 @@ class _Merger:
         if self.merges:
             row = self._rows.setdefault((source, image.name), len(self.images))
             if row < len(self.images):
-                self.images[row] = _joined(self.images[row], image, audit)
+                self.images[row] = joined(self.images[row], image, audit)
                 return row
         self.images.append(image)
         self.source.append(source)
@@ -96,7 +96,23 @@ class _Merger:
         return Table(self.images, np.array(self.source, np.int32), list(self.names), extra=self.extra, **joined)
 
 
-def _joined(before, image, audit):
+def one_row_each(table, paths, audit):
+    """(table, paths) in which a file that a source names in several ways (a.jpg, A.JPG, a) is one image. paths: of each image, or None."""
+    firsts, target = {}, np.arange(len(paths), dtype=np.int32)
+    for row, path in enumerate(paths):
+        if path is not None:
+            target[row] = firsts.setdefault((int(table.source[row]), path), row)
+    again = np.nonzero(target != np.arange(len(paths)))[0].tolist()
+    if not again:
+        return table, paths
+    images, paths = list(table.images), list(paths)
+    for row in again:
+        images[target[row]] = joined(images[target[row]], images[row], audit)
+        paths[row] = None
+    return table._replace(images=images, image=target[table.image]), paths
+
+
+def joined(before, image, audit):
     """One image of two rows: the size that both declare, the labels of both."""
     labels = before.labels if image.labels is None else (before.labels or ()) + image.labels
     if (image.width, image.height) not in ((0, 0), (before.width, before.height)):

@@ -14,7 +14,7 @@ from audit.problems import Audit, as_text, printable
 from audit.worst_images import draw_worst
 from class_list import given_classes
 from discovery import find_sources
-from gather import read_sources
+from gather import one_row_each, read_sources
 from matching import check_images, find_images, image_names
 from pictures import near_duplicates
 from places import Places
@@ -36,6 +36,8 @@ def main(task):
     table = read_sources(layout, sources, places, task.scratch, task.cpus, task.progress, audit)
     with _readable(places):
         paths = find_images(table, sources, places, audit)
+    if layout.merges:
+        table, paths = one_row_each(table, paths, audit)
     folder = task.output / "images"
     folder.mkdir()
     checked = check_images(paths, folder, task.cpus, task.progress)

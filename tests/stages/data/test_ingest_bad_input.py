@@ -213,14 +213,19 @@ def test_one_image_annotated_twice(tmp_path, root):
     assert "good1.jpg is annotated by copy.xml already" in caught.value.found
 
 
-def test_one_image_annotated_under_two_names_of_one_file(tmp_path, root):
-    (root / "labels.csv").write_text(
-        "filename,class,xmin,ymin,xmax,ymax\ngood1.jpg,cat,1,1,9,9\ngood1.jpg,cat,2,2,9,9\nGOOD1.JPG,cat,3,3,9,9\n"
-    )
+CVAT_IMAGE = '<image id="%d" name="good1.jpg" width="64" height="48">\n<box label="cat" xtl="1" ytl="1" xbr="9" ybr="9"/>\n</image>\n'
+
+
+def test_one_image_told_twice_in_one_file(tmp_path):
+    root = tmp_path / "images"
+    root.mkdir()
+    (root / "good1.jpg").write_bytes(image_bytes())
+    text = "<annotations>\n<version>1.1</version>\n" + CVAT_IMAGE % 0 + CVAT_IMAGE % 1 + "</annotations>\n"
+    (root / "annotations.xml").write_text(text)
     with pytest.raises(StageError, match="annotated-twice") as caught:
-        ingest(tmp_path / "out", root, splits={"train": {"csv": "labels.csv"}})
-    assert caught.value.where == "labels.csv:4"
-    assert "good1.jpg is annotated in line 2 already" in caught.value.found
+        ingest(tmp_path / "out", root)
+    assert caught.value.where == "annotations.xml:6"
+    assert "good1.jpg is annotated in line 3 already" in caught.value.found
 
 
 @pytest.mark.parametrize("other", ["test", "val"])

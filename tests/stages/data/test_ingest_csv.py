@@ -151,3 +151,13 @@ def test_a_folder_with_several_csv_files_is_refused(tmp_path):
         ingest(tmp_path / "out", root)
     assert caught.value.found == "a.csv, b.csv"
     assert "splits: {train: {csv: FILE}}" in caught.value.remedy
+
+
+def test_a_file_that_is_named_in_several_ways_is_one_image(tmp_path):
+    rows = ["a.jpg,64,48,cat,1,1,9,9", "A.JPG,64,48,dog,2,2,9,9", "b.jpg,64,48,cat,1,1,9,9", "a,64,48,cat,3,3,9,9"]
+    dataset, audit = build(tmp_path, HEADER + "\n".join(rows) + "\n", images=("a.jpg", "b.jpg"))
+    assert [[(item["class"], item["bbox"][0]) for item in image["objects"]] for image in dataset.images()] == [
+        [("cat", 1), ("dog", 2), ("cat", 3)],
+        [("cat", 1)],
+    ]
+    assert audit["problems"] == []
