@@ -1,25 +1,15 @@
 """A folder of TFRecord files: which files are meant, which splits their names tell, and the label map beside them."""
 
 import os
-import re
 from pathlib import Path
 from typing import NamedTuple
 
 from _detection.label_map import read_items
+from _detection.split_names import split_in
 from _detection.tfrecord_reader import shard_of
 from _runtime import StageError
 
 LABEL_MAP = "label_map.pbtxt"
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "eval": "val",
-    "test": "test",
-    "testing": "test",
-}
 
 
 class Labels(NamedTuple):
@@ -47,12 +37,7 @@ def record_files(path):
 
 def split_of(path):
     """The split that a file's name tells ("coco_train.record-00000-of-00010": train), else that of its folder, else None."""
-    return _told(shard_of(path.name).family if shard_of(path.name) else path.name) or _told(path.parent.name)
-
-
-def _told(name):
-    words = [_SPLITS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in _SPLITS]
-    return words[0] if len(set(words)) == 1 else None
+    return split_in(shard_of(path.name).family if shard_of(path.name) else path.name) or split_in(path.parent.name)
 
 
 def label_map_in(folder):

@@ -6,10 +6,11 @@ import re
 
 from audit.problems import printable
 from layouts import BY_NAME, LAYOUTS
-from layouts.base import USUAL_SPLITS, files_in
+from layouts.base import files_in
 from layouts.unread import recognized
 from places import neighbours
 
+from _detection.split_names import USUAL_SPLITS
 from _runtime import StageError
 
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")

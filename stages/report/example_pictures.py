@@ -6,14 +6,13 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
+from _detection.drawing import colour_of
 from _detection.resize import load_rgb
 
 LONGEST_SIDE = 440  # pixels of an embedded picture
 SHORTEST_UPSCALED = 320  # smaller images are enlarged, or their labels would cover them
 JPEG_QUALITY = 82
 MATCH_IOU = 0.5
-# Okabe and Ito's colours: told apart with the common kinds of colour blindness; black is left out, for it vanishes in the dark.
-COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 
 
 class Box(NamedTuple):
@@ -91,7 +90,7 @@ def _draw(image, boxes, classes):
     font = ImageFont.load_default(13)
     # The surest box is drawn last, on top.
     for box in sorted(boxes, key=lambda box: box.score or 0):
-        colour = COLOURS[(box.category - 1) % len(COLOURS)]
+        colour = colour_of(box.category - 1)
         left, top, right, bottom = box.bbox
         draw.rectangle([left, top, max(left, right), max(top, bottom)], outline=colour, width=3)
         text = classes[box.category - 1] + ("" if box.score is None else f" {box.score:.2f}")

@@ -9,6 +9,7 @@ import warnings
 
 from PIL import Image, UnidentifiedImageError
 
+from _detection.jpeg_check import jpeg_fault
 from _detection.png_check import png_fault
 from _detection.resize import DAMAGED
 
@@ -56,10 +57,12 @@ def _decode(data, kind):
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=(kind,)) as image:
                 size = image.size
-                fault = png_fault(data) if kind == "PNG" else _jpeg_fault(data) if kind == "JPEG" else None
+                fault = png_fault(data) if kind == "PNG" else None
+                if fault is None:
+                    image.load()
+                    fault = jpeg_fault(data, image) if kind == "JPEG" else None
                 if fault is not None:
                     return [(ERROR, "image-damaged", "the %s is damaged: %s" % (kind, fault))], size
-                image.load()
                 turned = _orientation(image)
     except UnidentifiedImageError:
         return [(ERROR, "image-damaged", "the image cannot be decoded: its header is damaged")], None
@@ -68,11 +71,6 @@ def _decode(data, kind):
     if turned != 1:
         return [(WARNING, "exif-orientation", "its EXIF orientation is %d: a viewer turns it, training does not" % turned)], size
     return [], size
-
-
-def _jpeg_fault(data):
-    """TensorFlow refuses a JPEG without its end, which Pillow does not always need. A preview's end comes before the last scan."""
-    return None if data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda") else "the file is cut short: it has no end (EOI)"
 
 
 def _orientation(image):

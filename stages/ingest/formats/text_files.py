@@ -1,18 +1,14 @@
 """Label files that have a line for each object: YOLO's, OIDv4 ToolKit's."""
 
+from formats.whole_file import read_whole
+
 LARGEST = 16 << 20  # bytes of the labels of one image
 
 
 def read_lines(path, file, findings):
     """The lines that hold anything, [(number from 1, text)]; None where the file is unusable (the findings say why). file: for messages."""
-    try:
-        with open(str(path), "rb") as stream:
-            data = stream.read(LARGEST + 1)
-    except OSError as error:
-        findings.bad("txt-unreadable", file, "the label file cannot be read: %s" % error.strerror)
-        return None
-    if len(data) > LARGEST:
-        findings.bad("txt-broken", file, "more than %d bytes are too many for the labels of one image" % LARGEST)
+    data = read_whole(path, file, LARGEST, ("txt-unreadable", "txt-broken"), findings)
+    if data is None:
         return None
     try:
         text = data.decode("utf-8-sig")

@@ -1,9 +1,10 @@
 """Reading XML that others wrote: entities are refused before anything expands them, and nothing is fetched."""
 
-import os
 import re
 
 from lxml import etree
+
+from formats.whole_file import read_whole
 
 LARGEST = 64 << 20  # bytes of a file for one image
 _PLACE = re.compile(r", line \d+, column \d+$")  # in the parser's messages; the line is told apart
@@ -13,15 +14,8 @@ SAFE = {"resolve_entities": False, "load_dtd": False, "dtd_validation": False, "
 
 def parse_xml(path, file, findings):
     """The root element of a file, or None where it is unusable (the findings say why). file: its name for messages."""
-    try:
-        size = os.stat(str(path)).st_size
-        with open(str(path), "rb") as stream:
-            data = stream.read(LARGEST + 1)
-    except OSError as error:
-        findings.bad("xml-unreadable", file, "the annotation cannot be read: %s" % error.strerror)
-        return None
-    if len(data) > LARGEST:
-        findings.bad("xml-broken", file, "%d bytes are too many for an annotation" % size)
+    data = read_whole(path, file, LARGEST, ("xml-unreadable", "xml-broken"), findings)
+    if data is None:
         return None
     plain = data.replace(b"\0", b"")  # UTF-16 and UTF-32 too
     found = plain.find(b"<!ENTITY")

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from _runtime import StageError
 
-USUAL_SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "testing": "test"}
 IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "img")
 
 

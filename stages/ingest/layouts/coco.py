@@ -14,8 +14,9 @@ from formats.listing import read_list
 from pictures.image_content import TYPES
 from tables import Image, PartBuilder
 
+from _detection.split_names import USUAL_SPLITS
 from _runtime import StageError
-from layouts.base import IMAGE_FOLDERS, USUAL_SPLITS, Layout, Source, both_ends, files_in, named_folders
+from layouts.base import IMAGE_FOLDERS, Layout, Source, both_ends, files_in, named_folders
 from layouts.coco_index import CHOOSE, EXPECTED, ImageTable, index
 from layouts.coco_objects import read_piece
 

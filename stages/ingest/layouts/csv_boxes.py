@@ -14,8 +14,9 @@ from formats.box_text import number
 from formats.csv_blocks import blocks, clean_names, corners, first_seen, open_table, read_block, sample_rows
 from tables import CORNERS, DIFFICULT, PIXELS, TRUNCATED, Image, Part
 
+from _detection.split_names import USUAL_SPLITS, split_in
 from _runtime import StageError
-from layouts.base import IMAGE_FOLDERS, USUAL_SPLITS, Layout, Source, files_in, named_folders
+from layouts.base import IMAGE_FOLDERS, Layout, Source, files_in, named_folders
 from layouts.open_images import is_open_images
 from layouts.yolo_images import labels_below
 
@@ -62,7 +63,7 @@ class CsvBoxes(Layout):
         """train_labels.csv, test_labels.csv and their like, where each CSV of the folder names its split."""
         found = {}
         for table in files_in(folder, ".csv"):
-            found.setdefault(_split_of(table), []).append({"csv": table.name})
+            found.setdefault(split_in(table.stem), []).append({"csv": table.name})
         if "train" not in found or None in found or any(len(specs) > 1 for specs in found.values()):
             return None
         return {split: specs[0] for split, specs in found.items()}
@@ -107,16 +108,10 @@ def _no_annotations(file, lines):
     return StageError("the CSV holds no annotations", file, _FORMAT, "%d lines" % lines, "export the annotations again")
 
 
-def _split_of(path):
-    """The split that a word of the file's name tells, or None."""
-    told = {USUAL_SPLITS[word] for word in re.split(r"[^a-z0-9]+", path.stem.lower()) if word in USUAL_SPLITS}
-    return told.pop() if len(told) == 1 else None
-
-
 def _only(places, split, folder):
     """The folder's CSV: the only one, the only one that is named like the split, or the only one with boxes."""
     tables = files_in(folder, ".csv")
-    named = [table for table in tables if _split_of(table) == split]
+    named = [table for table in tables if split_in(table.stem) == split]
     for found in (tables, named, [table for table in tables if _has_boxes(table)]):
         if len(found) == 1:
             return found[0]

@@ -13,8 +13,9 @@ from formats.xml_stream import top_elements
 from pictures.image_files import clean_name
 from tables import PIXELS, Image, PartBuilder
 
+from _detection.split_names import USUAL_SPLITS
 from _runtime import StageError
-from layouts.base import IMAGE_FOLDERS, USUAL_SPLITS, Layout, Source, files_in, named_folders
+from layouts.base import IMAGE_FOLDERS, Layout, Source, files_in, named_folders
 from layouts.cvat_shapes import Shape, add_shape
 
 _PEEKED = 4096  # bytes

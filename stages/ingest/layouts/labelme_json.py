@@ -8,6 +8,7 @@ import posixpath
 
 import numpy as np
 from formats.json_elements import shown, writable
+from formats.whole_file import read_whole
 from pictures.image_files import clean_name
 from tables import CROWD, DEPICTION, DIFFICULT, GROUP_OF, OCCLUDED, PIXELS, TRUNCATED, Image
 
@@ -70,15 +71,11 @@ def image_name(written, file):
 
 
 def _load(path, file, findings):
+    data = read_whole(path, file, _LARGEST, ("json-unreadable", "json-broken"), findings)
+    if data is None:
+        return None
     try:
-        with open(path, "rb") as stream:
-            data = stream.read(_LARGEST + 1)
-        if len(data) > _LARGEST:
-            findings.bad("json-broken", file, "more than %d MiB are too many for an annotation" % (_LARGEST >> 20))
-            return None
         return json.loads(data.decode("utf-8-sig"), strict=False)
-    except OSError as error:
-        findings.bad("json-unreadable", file, "the annotation cannot be read: %s" % error.strerror)
     except json.JSONDecodeError as error:
         findings.bad("json-broken", file, "not well-formed JSON: %s" % error.msg, error.lineno)
     except UnicodeDecodeError as error:

@@ -14,8 +14,9 @@ from formats.text_files import read_lines
 from places import neighbours
 from tables import PIXELS, Image, PartBuilder
 
+from _detection.split_names import USUAL_SPLITS
 from _runtime import StageError
-from layouts.base import USUAL_SPLITS, Layout, Source, chunks, files_in, read_text
+from layouts.base import Layout, Source, chunks, files_in, read_text
 from layouts.yolo_images import is_image
 
 _LABELS = "Label"

@@ -11,8 +11,9 @@ from typing import NamedTuple
 from formats.csv_blocks import blocks as csv_blocks
 from formats.csv_blocks import open_table, read_block
 
+from _detection.split_names import USUAL_SPLITS, split_in
 from _runtime import StageError
-from layouts.base import USUAL_SPLITS, files_in, named_folders, read_text
+from layouts.base import files_in, named_folders, read_text
 
 BOXES, LABELS, MASKS, ROTATION = "boxes", "labels", "masks", "rotation"
 BOX_COLUMNS = ("XMin", "YMin", "XMax", "YMax")
@@ -42,8 +43,7 @@ def kind_of(path):
 
 def split_of(path):
     """The split that a word of the file's name tells (oidv6-train-annotations-bbox.csv: train), or None."""
-    told = {USUAL_SPLITS[word] for word in re.split(r"[^a-z0-9]+", Path(path).stem.lower()) if word in USUAL_SPLITS}
-    return told.pop() if len(told) == 1 else None
+    return split_in(Path(path).stem)
 
 
 def split_names(split):

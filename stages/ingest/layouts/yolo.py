@@ -15,8 +15,9 @@ from audit.findings import Findings
 from places import Places, neighbours
 from tables import FRACTION, PartBuilder
 
+from _detection.split_names import USUAL_SPLITS
 from _runtime import StageError
-from layouts.base import IMAGE_FOLDERS, USUAL_SPLITS, Layout, Source, chunks, named_folders
+from layouts.base import IMAGE_FOLDERS, Layout, Source, chunks, named_folders
 from layouts.yolo_description import describes, description_in, names_file, read_description, read_names
 from layouts.yolo_images import Images, has_labels, inside, is_label, is_label_name, labels_below, look_up
 from layouts.yolo_lines import read_labels

@@ -11,8 +11,9 @@ from typing import NamedTuple, Optional
 
 import yaml
 
+from _detection.split_names import USUAL_SPLITS
 from _runtime import StageError
-from layouts.base import USUAL_SPLITS, files_in, read_text
+from layouts.base import files_in, read_text
 
 _LARGEST = 1 << 20  # bytes of a YAML
 _NAMES = re.compile(r"""(?:^|[{,])\s*['"]?names['"]?\s*[:=]""", re.MULTILINE)

@@ -8,9 +8,10 @@ import numpy as np
 from audit.findings import DOUBT, FIXED, NOTE
 from PIL import Image, UnidentifiedImageError
 
+from _detection.jpeg_check import jpeg_fault
 from _detection.png_check import png_fault
 from _detection.resize import DAMAGED
-from pictures.jpeg_files import encode_turned, jpeg_fault
+from pictures.jpeg_turning import encode_turned
 from pictures.near_duplicates import picture_hash
 
 TYPES = {  # the type that a file's extension tells

@@ -1,4 +1,4 @@
-"""JPEG files: whether one is whole, and writing a turned one with the least loss.
+"""Whether a JPEG file is whole: Pillow shows what it can of a cut one, TensorFlow refuses it amid training, or fills it with grey.
 
 Structure and marker codes: ITU-T T.81, annex B. Measured with the libjpeg of TensorFlow 1.13 and 2: a file without its end (EOI) is
 refused; one whose data ends early but has an end is taken, and its rest is grey. Pillow takes some of the former, too.
@@ -13,8 +13,6 @@ _BARE = {0x01, 0xFF, *range(0xD0, 0xD9)}  # marker codes without a length; 0xff 
 _NEUTRAL = range(126, 130)  # of a sample whose coefficients are all 0, in any colour space
 # Any bits that are not those a decoder invents (zeros), without a marker.
 _FILLER = bytes(range(0x11, 0xE1, 13)) * 6
-# Sampling factors (horizontal, vertical) of the luma, where both chromas have 1 × 1: Pillow's number for them.
-_SUBSAMPLING = {(1, 1): 0, (2, 1): 1, (2, 2): 2}
 
 
 def jpeg_fault(data, image):
@@ -59,25 +57,3 @@ def _needs_more(data, image):
             return other.tobytes() != image.tobytes()
     except OSError:
         return True
-
-
-def encode_turned(turned, original, quarter):
-    """A JPEG file's bytes of the image `turned`, compressed as finely as `original`, a JPEG that Pillow opened; no EXIF.
-
-    Quantization tables are the original's, with their axes swapped for a quarter turn; so is the chroma's subsampling, but for kinds that
-    Pillow does not write, which become 4:4:4.
-    """
-    components = original.layer  # (id, horizontal, vertical sampling factor, number of the quantization table)
-    tables = [list(original.quantization[number]) for _, _, _, number in components]
-    factors = [(vertical, horizontal) if quarter else (horizontal, vertical) for _, horizontal, vertical, _ in components]
-    options = {"subsampling": _SUBSAMPLING.get(factors[0], 0) if set(factors[1:]) == {(1, 1)} else 0} if len(factors) == 3 else {}
-    if original.info.get("adobe_transform") == 0 and turned.mode == "RGB":
-        options["keep_rgb"] = True
-    turned.info = {}
-    encoded = io.BytesIO()
-    turned.save(encoded, "JPEG", qtables=[_transposed(table) for table in tables] if quarter else tables, **options)
-    return encoded.getvalue()
-
-
-def _transposed(table):
-    return [table[8 * column + row] for row in range(8) for column in range(8)]
