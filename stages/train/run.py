@@ -7,12 +7,14 @@ import tensorflow as tf
 from training_checkpoints import CheckpointFolder
 from training_evaluation import Evaluator
 from training_graph import Api, TrainingGraph, keep_freed_memory
-from training_loop import Plan, Trainer
+from training_loop import Plan, Trainer, last_float_step
 from training_records import check_records, resolve_paths
 from training_warm_start import find_checkpoint, restore_fitting
 
 from _runtime import run, write_json, write_text
 from _tf1.config_text import print_config, read_config
+
+FLOAT = "before_quantization"
 
 
 def main(task):
@@ -26,7 +28,7 @@ def main(task):
     write_text(task.scratch / "pipeline.config", print_config(config))
     plan = make_plan(config, task.params)
     seed, threads = task.params["seed"], (task.params["intra_op_threads"], task.params["inter_op_threads"])
-    folder = CheckpointFolder(task.scratch / "checkpoints")
+    folder, float_folder = CheckpointFolder(task.scratch / "checkpoints"), CheckpointFolder(task.scratch / FLOAT)
     sealed = resume_point(task, folder)
     with tf.summary.FileWriter(str(task.scratch / "events" / "train")) as train_events, tf.summary.FileWriter(
         str(task.scratch / "events" / "eval")
@@ -40,11 +42,26 @@ def main(task):
             folder,
             train_events,
             plan,
+            float_folder,
         )
         trainer.run(sealed, lambda graph: warm_start(task, graph))
         evaluator.close()
-    export(task, plan, folder, trainer.history, source)
+    export(task, plan, folder, trainer.history, source, export_float(task, plan, float_folder))
     task.tools["tensorflow"] = tf.__version__
+
+
+def export_float(task, plan, folder):
+    """Write the checkpoint of the last step before quantization, where there is one; {"step", "prefix"}, or None."""
+    step = last_float_step(plan)
+    if step is None or not task.params["keep_float"]:
+        return None
+    if not folder.whole(step):
+        task.warn("the checkpoint of step %d, the last before quantization, is lost: what quantization costs cannot be told apart" % step)
+        return None
+    (task.output / FLOAT).mkdir()
+    for name in folder.files(step):
+        shutil.copyfile(str(folder.path / name), str(task.output / FLOAT / name))
+    return {"step": step, "prefix": "%s/model.ckpt-%d" % (FLOAT, step)}
 
 
 def worth_optimizing(plan):
@@ -90,8 +107,11 @@ def warm_start(task, graph):
     return report
 
 
-def export(task, plan, folder, history, config):
-    """Write the chosen checkpoint, the config as it was configured, checkpoint.json, and as evidence history.json and events."""
+def export(task, plan, folder, history, config, before_quantization):
+    """Write the chosen checkpoint, the config as it was configured, checkpoint.json, and as evidence history.json and events.
+
+    before_quantization: what `export_float` wrote.
+    """
     best = history.best(plan.delay) if task.params["export"] == "best" else None
     if best and not folder.whole(best["step"]):
         task.warn("the best checkpoint, of step %d, is damaged: the last one is exported" % best["step"])
@@ -108,6 +128,7 @@ def export(task, plan, folder, history, config):
             "schema": 1,
             "step": step,
             "prefix": "model.ckpt-%d" % step,
+            FLOAT: before_quantization,
             "classes": task.input("config").json("config.json")["classes"],
             "selected_by": "highest mAP@0.5 among the evaluations after quantization began" if best else "last",
             "evaluations": history.evaluations,

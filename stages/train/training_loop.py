@@ -26,6 +26,11 @@ def next_stop(step, plan):
     return min([plan.num_steps] + [(step // every + 1) * every for every in (plan.checkpoint_every, plan.evaluate_every) if every])
 
 
+def last_float_step(plan):
+    """The last step before quantization, whose weights know nothing of it; None where no step is without it, or each."""
+    return plan.delay if plan.delay and plan.delay < plan.num_steps else None
+
+
 def evaluation_due(step, plan):
     """Whether the checkpoint of `step` is to be evaluated."""
     return step == plan.num_steps or bool(plan.evaluate_every and step and step % plan.evaluate_every == 0)
@@ -35,11 +40,13 @@ class Trainer:
     """Trains as `plan` says, keeping its checkpoints in `folder` (a training_checkpoints.CheckpointFolder).
 
     make_graph: called for a training_graph.TrainingGraph unless the last step is already done; evaluator: a training_evaluation.Evaluator;
-    writer: a tf.summary.FileWriter.
+    writer: a tf.summary.FileWriter; float_folder: another CheckpointFolder, for the checkpoint of `last_float_step`. Nothing resumes from
+    that one, so that keeping it changes no bit of a deterministic training.
     """
 
-    def __init__(self, task, make_graph, evaluator, folder, writer, plan):
+    def __init__(self, task, make_graph, evaluator, folder, writer, plan, float_folder):
         self._task, self._folder, self._writer, self._plan = task, folder, writer, plan
+        self._float_folder = float_folder
         self._make_graph, self._evaluator = make_graph, evaluator
         self._graph = None
         self._speed = Speed()
@@ -92,6 +99,8 @@ class Trainer:
             step += 1
             self._speed.count()
             self._note(step, values)
+            if step == last_float_step(self._plan):
+                self._write_checkpoint(self._float_folder, step)
         self._checkpoint(step)
 
     def _step(self, step):
@@ -135,27 +144,30 @@ class Trainer:
 
     def _checkpoint(self, step):
         """Write and seal the checkpoint of `step`, and remove those that are no longer needed."""
-        try:
-            self._graph.save(self._folder.prefix(step))
-            self._seal(step)
-        except (tf.errors.OpError, OSError) as error:
-            raise StageError(
-                "the checkpoint could not be written",
-                self._folder.prefix(step),
-                "room for it",
-                str(error).splitlines()[0],
-                f"free space on the disk and run again: training resumes from step {self._saved}",
-            ) from error
+        self._write_checkpoint(self._folder, step)
         self._saved = step
         best = self.history.best(self._plan.delay)
         self._folder.prune(self._plan.keep, {best["step"]} if best else ())
         self._writer.flush()
 
-    def _seal(self, step):
+    def _write_checkpoint(self, folder, step):
+        try:
+            self._graph.save(folder.prefix(step))
+            self._seal(folder, step)
+        except (tf.errors.OpError, OSError) as error:
+            raise StageError(
+                "the checkpoint could not be written",
+                folder.prefix(step),
+                "room for it",
+                str(error).splitlines()[0],
+                f"free space on the disk and run again: training resumes from step {self._saved}",
+            ) from error
+
+    def _seal(self, folder, step):
         now = time.monotonic()
         self.history.seconds += now - self._mark
         self._mark = now
-        self._folder.seal(step, self.history.state())
+        folder.seal(step, self.history.state())
 
     def _evaluate_if_due(self, step):
         if not evaluation_due(step, self._plan) or self.history.evaluated(step):
@@ -165,7 +177,7 @@ class Trainer:
         except tf.errors.OpError as error:
             raise _broken(f"evaluation of step {step}", error) from error
         self.history.evaluations.append(result)
-        self._seal(step)
+        self._seal(self._folder, step)
         self._task.say("step %d: mAP %.3f, mAP@0.5 %.3f" % (step, result["map"], result["map50"]))
 
     def _stop(self):

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from _detection.resize import load_rgb, model_input, normalize, resize_bilinear
 from _runtime import StageError
+from object_detection.data_decoders.tf_example_decoder import TfExampleDecoder
 from PIL import Image
 
 from detector_images import picture
@@ -90,7 +91,23 @@ def test_decoding_equals_tensorflows_accurate_one(tensorflow, tmp_path, kind):
     np.testing.assert_array_equal(load_rgb(path), theirs)
 
 
-def test_the_default_decoding_of_training_is_darker_by_most_of_a_grey_level(tensorflow, tmp_path):
+@pytest.mark.parametrize("kind", sorted(FILES))
+def test_training_decodes_as_evaluation_does(tmp_path, kind):
+    """With the patch that the train image has; by itself the Object Detection API has TensorFlow's fast decoder."""
+    path = tmp_path / "image"
+    path.write_bytes(FILES[kind]())
+    image_format = b"jpeg" if "jpeg" in kind else b"png"
+    features = {
+        "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[path.read_bytes()])),
+        "image/format": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image_format])),
+    }
+    record = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    with tf.Graph().as_default(), tf.Session() as session:
+        trained_on = session.run(TfExampleDecoder().decode(tf.constant(record))["image"])
+    np.testing.assert_array_equal(load_rgb(path), trained_on)
+
+
+def test_tensorflows_own_decoding_is_darker_by_most_of_a_grey_level(tensorflow, tmp_path):
     data = FILES["jpeg"]()
     (tmp_path / "image").write_bytes(data)
     theirs = tensorflow(lambda source: tf.image.decode_image(source, channels=3), data)

@@ -19,7 +19,7 @@ class Task:
 
     def __init__(self, path, export):
         self.output, self.scratch = path / "output", path / "scratch"
-        self.params = {"export": export, "seed": 1, "intra_op_threads": 1}
+        self.params = {"export": export, "keep_float": True, "seed": 1, "intra_op_threads": 1}
         self.said, self.warned, self.metrics = [], [], {}
         for folder in (self.output, self.scratch / "events"):
             folder.mkdir(parents=True)
@@ -87,7 +87,7 @@ class TestExport:
     def export(self, tmp_path, folder, history, which):
         task = Task(tmp_path, which)
         (tmp_path / "pipeline.config").write_text("model { }")
-        program.export(task, PLAN, folder, history, tmp_path / "pipeline.config")
+        program.export(task, PLAN, folder, history, tmp_path / "pipeline.config", None)
         return task, json.loads((task.output / "checkpoint.json").read_text())
 
     @pytest.mark.parametrize(("which", "step"), [("best", 20), ("last", 30)])
@@ -111,6 +111,32 @@ class TestExport:
         second, _ = self.export(tmp_path / "b", folder, history, "best")
         assert (first.output / "checkpoint.json").read_bytes() == (second.output / "checkpoint.json").read_bytes()
         assert (first.output / "history.json").read_bytes() != (second.output / "history.json").read_bytes()
+
+
+class TestExportFloat:
+    """Quantization begins after step 20; `folder` has the checkpoints that a training kept apart."""
+
+    PLAN = PLAN._replace(delay=20)
+
+    def test_it_is_written_beside_the_chosen_one(self, tmp_path, folder):
+        task = Task(tmp_path, "last")
+        assert program.export_float(task, self.PLAN, folder) == {"step": 20, "prefix": "before_quantization/model.ckpt-20"}
+        assert sorted(path.name for path in (task.output / "before_quantization").iterdir()) == folder.files(20)
+
+    def test_a_damaged_one_is_left_out_with_a_word(self, tmp_path, folder):
+        damage(folder, 20)
+        task = Task(tmp_path, "last")
+        assert program.export_float(task, self.PLAN, folder) is None
+        assert task.warned == [
+            "the checkpoint of step 20, the last before quantization, is lost: what quantization costs cannot be told apart"
+        ]
+
+    @pytest.mark.parametrize(("delay", "keep_float"), [(None, True), (0, True), (20, False)])
+    def test_there_is_none_without_quantization_or_without_the_wish(self, tmp_path, folder, delay, keep_float):
+        task = Task(tmp_path, "last")
+        task.params["keep_float"] = keep_float
+        assert program.export_float(task, self.PLAN._replace(delay=delay), folder) is None
+        assert (list(task.output.iterdir()), task.warned) == ([], [])
 
 
 @pytest.mark.parametrize(("steps", "deterministic", "worth"), [(199, False, False), (200, False, True), (5000, True, False)])

@@ -92,9 +92,10 @@ class Run:
         settings = {"num_steps": 10, "delay": 4, "checkpoint_every": 3, "evaluate_every": 0, "keep": 9, "deterministic": False}
         settings.update(plan)
         self.graph, self.evaluator, self.task = graph or Graph(), evaluator or Evaluator(), Task()
-        self.folder = checkpoints.CheckpointFolder(path)
+        self.folder, self.float_folder = checkpoints.CheckpointFolder(path), checkpoints.CheckpointFolder(path / "float")
         self.graphs = 0
-        self.trainer = loop.Trainer(self.task, self._make, self.evaluator, self.folder, Writer(), loop.Plan(**settings))
+        plan = loop.Plan(**settings)
+        self.trainer = loop.Trainer(self.task, self._make, self.evaluator, self.folder, Writer(), plan, self.float_folder)
 
     def _make(self):
         self.graphs += 1
@@ -122,6 +123,21 @@ def test_evaluations_bring_checkpoints_of_their_own(tmp_path):
 def test_only_the_newest_checkpoints_and_the_best_are_kept(tmp_path):
     run = Run(tmp_path, evaluator=Evaluator({2: 0.9, 6: 0.8, 8: 0.8}), checkpoint_every=2, evaluate_every=2, keep=2, num_steps=20)
     assert run.start().folder.steps() == [20, 18, 8]
+
+
+@pytest.mark.parametrize(("delay", "kept"), [(4, [4]), (0, []), (None, []), (9, [9]), (10, [])])
+def test_the_last_checkpoint_before_quantization_is_kept_apart(tmp_path, delay, kept):
+    run = Run(tmp_path, delay=delay, keep=1).start()
+    assert run.float_folder.steps() == kept
+    assert all(run.float_folder.whole(step) for step in kept)
+
+
+def test_a_resumed_training_has_that_of_the_attempt_before(tmp_path):
+    with pytest.raises(StageError):
+        Run(tmp_path, Graph({8: tf.errors.InternalError(None, None, "lost")})).start()
+    run = Run(tmp_path).start()
+    assert run.trainer.history.resumed_from == [6]
+    assert run.float_folder.whole(4)
 
 
 @pytest.mark.parametrize(("delay", "best"), [(4, 6), (0, 2), (None, 2), (9, 10), (10, None)])

@@ -46,6 +46,7 @@ def test_a_training_leaves_checkpoint_config_history_and_events(train, config):
     done = train(evaluate_every=2)
     assert done.code == 0, done.error
     assert sorted(path.name for path in done.output.iterdir()) == [
+        "before_quantization",
         "checkpoint.json",
         "events",
         "history.json",

@@ -17,6 +17,7 @@ PARAMS = {
     "checkpoint_every": 2,
     "keep_checkpoints": 3,
     "export": "last",
+    "keep_float": True,
     "deterministic": False,
     "seed": 1,
     "intra_op_threads": 1,
