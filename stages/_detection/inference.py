@@ -1,31 +1,29 @@
-"""Running a detector over a split of a dataset, the same way for every kind of model.
+"""Running a detector over a split's records, the same way for every kind of model.
 
-A *detector* is a picklable callable: uint8 pixels [1, height, width, 3] -> `postprocess.Detections`. What differs between models is in it
-alone; images, order, boxes in pixels and the files that are written are here. Python 3.7 and 3.11.
+A *detector* is a picklable callable: uint8 pixels [1, height, width, 3] -> `postprocess.Detections`; one that can show what its layers put
+out has also `layers(pixels)` -> {layer: float32 array} (`layer_samples` tells how layers are called). What differs between models is in it
+alone; decoding, resizing, order and the files that are written are here. Python 3.7 and 3.11.
+
+A shard is the unit of work: processes take one at a time, and a run that was stopped keeps those that are whole.
 """
 
+import io
 import json
+import os
+import shutil
 import statistics
 import time
 from functools import partial
-from typing import Any, NamedTuple
+from itertools import islice
 
-import numpy as np
-
-from _detection.resize import model_input, sha256
+from _detection.detection_records import INDEX, PIXELS, SCHEMA, add_detections, share_examples, share_plan, write_shard
+from _detection.layer_samples import FILE, sample, write_samples
+from _detection.resize import load_rgb, model_input, sha256
 from _detection.workers import ordered_map
-from _runtime import StageError, atomic_write, write_json
+from _runtime import StageError, sha256_file, write_json
 
-_SAME_DATASET = "give the dataset that the model was trained on, or one with the same label map"
-
-
-class _Seen(NamedTuple):
-    """What one image gave. detections: `postprocess.Detections`; input_sha256: of the uint8 input; preparing, running: seconds."""
-
-    detections: Any
-    input_sha256: str
-    preparing: float
-    running: float
+_SAME_DATASET = "give records of the dataset that the model was trained on, or of one with the same label map"
+_LAYERS_UNKNOWN = "layers: %d was asked for, but this kind of model does not show what its layers put out"
 
 
 def check_classes(model, dataset, where):
@@ -49,87 +47,143 @@ def _names(names):
     return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
 
 
-def run_detector(task, dataset, split, size, detector, model):
-    """Run `detector` on each image of the split, in `task.cpus` processes, and write detections.json, inference.json and timing.json.
+def run_detector(task, size, detector, model):
+    """Run `detector` on each record of the split, in `task.cpus` processes, and write a detections artifact.
 
-    dataset: a `dataset.Dataset`; size: (height, width) of the model's input; model: {"kind", "runtime", "version", "sha256"}.
-    The files depend on neither the number of processes nor, timing.json aside, on anything but the model and the images.
+    The task has the input `records` and the parameters split, shards, discard_image_pixels and layers. size: (height, width) of the
+    model's input; model: {"kind", "runtime", "version", "sha256"}. The files depend on neither the number of processes nor, timing.json
+    aside, on anything but the model and the records. Raises StageError.
     """
-    images = dataset.images(split)
-    if not images:
-        raise StageError("the split has no images", "split %s" % split, "one image or more", 0, "choose another split")
-    seen, found = [], 0
-    results = ordered_map(partial(_see, detector, tuple(size)), [str(dataset.path(image)) for image in images], task.cpus)
-    with atomic_write(task.output / "detections.json", "w") as stream:
-        stream.write("[")
-        for done, (image, result) in enumerate(zip(images, results), 1):
-            for row in coco_results(image, result.detections):
-                stream.write(",\n" if found else "\n")
-                stream.write(json.dumps(row, sort_keys=True, allow_nan=False))
-                found += 1
-            seen.append(result._replace(detections=None))
-            task.progress(done, len(images), "image", detections=found)
-        stream.write("\n]\n")
+    records, split = task.input("records"), task.params["split"]
+    index = records.json("records.json")
+    shares = share_plan(index, split, task.params["shards"])
+    room = task.scratch / "shards"
+    room.mkdir(parents=True, exist_ok=True)
+    pixels = not task.params["discard_image_pixels"]
+    work = partial(_write_share, str(records.path), str(room), detector, tuple(size), pixels)
+    done = list(_follow(task, ordered_map(work, shares, task.cpus, chunk=1), sum(share.records for share in shares)))
+    if task.params["layers"]:
+        _write_layers(task, records.path, shares, detector, size)
+    for entry in done:
+        _put(room / entry["shard"]["file"], task.output / entry["shard"]["file"])
+    found = sum(entry["detections"] for entry in done)
+    write_index(task, split, index["classes"], [entry["shard"] for entry in done], found, dict(model, input_size=list(size)), pixels=pixels)
+    timing = _timing(done, task.cpus)
+    write_json(task.output / "timing.json", timing)
+    task.metrics.update({"images": timing["images"], "detections": found, "seconds_per_image": timing["seconds_per_image"]})
+
+
+def write_index(task, split, classes, shards, found, model, masks=False, pixels=False):
+    """Write inference.json of a detections artifact. shards: as `write_shard` tells them; found: number of detections."""
+    images = sum(shard["records"] for shard in shards)
     write_json(
-        task.output / "inference.json",
+        task.output / INDEX,
         {
-            "schema": 1,
-            "model": model,
+            "schema": SCHEMA,
             "split": split,
-            "images": [{"id": image["id"], "input_sha256": result.input_sha256} for image, result in zip(images, seen)],
+            "classes": list(classes),
+            "images": images,
+            "detections": found,
+            "masks": masks,
+            "pixels": pixels,
+            "model": model,
+            "shards": shards,
         },
     )
-    timing = _timing(seen, task.cpus)
-    write_json(task.output / "timing.json", timing)
     if not found:
-        task.warn("nothing was found in %d images" % len(images))
-    task.metrics.update({"images": len(images), "detections": found, "seconds_per_image": timing["seconds_per_image"]})
+        task.warn("nothing was found in %d images" % images)
 
 
-def _see(detector, size, path):
-    start = time.perf_counter()
-    pixels = model_input(path, *size)
-    ready = time.perf_counter()
+def _follow(task, results, total):
+    images = found = kept = 0
+    for entry in results:
+        images, found, kept = images + entry["shard"]["records"], found + entry["detections"], kept + entry["kept"]
+        task.progress(images, total, "image", detections=found)
+        yield entry
+    if kept:
+        task.say("%d of %d images had been done before" % (kept, total))
+
+
+def _write_share(records, room, detector, size, pixels, share):
+    """Write a shard, unless an earlier attempt left it whole; {"shard", "detections", "preparing", "running" (seconds of each), "kept"}."""
+    path, told = os.path.join(room, share.file), os.path.join(room, share.file + ".json")
+    entry = _earlier(path, told)
+    if entry is not None:
+        return dict(entry, kept=share.records)
+    times, counts = [], []
+    shard = write_shard(path, _examples(records, share, detector, size, pixels, times, counts))
+    preparing, running = zip(*times)
+    entry = {"shard": shard, "detections": sum(counts), "preparing": preparing, "running": running}
+    write_json(told, {"sha256": sha256_file(path), "entry": entry})
+    return dict(entry, kept=0)
+
+
+def _earlier(path, told):
+    """What an earlier attempt told of a shard, where the file is as it left it; else None."""
     try:
-        detections = detector(pixels)
+        with open(told, encoding="utf-8") as stream:
+            value = json.load(stream)
+        return value["entry"] if sha256_file(path) == value["sha256"] else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _examples(records, share, detector, size, pixels, times, counts):
+    for where, example in share_examples(records, share):
+        start = time.perf_counter()
+        source = _input(where, example, size)
+        ready = time.perf_counter()
+        detections = _detect(detector, source, where)
+        times.append((round(ready - start, 6), round(time.perf_counter() - ready, 6)))
+        counts.append(len(detections.scores))
+        yield add_detections(example, detections, input_sha256=sha256(source), pixels=pixels)
+
+
+def _input(where, example, size):
+    """The model's input for a record's image."""
+    encoded = example.features.feature[PIXELS].bytes_list.value
+    if not encoded:
+        raise StageError("a record has no image", "%s: %s" % (where, PIXELS), "a JPEG or PNG", "nothing", "build the records again")
+    return model_input(load_rgb(io.BytesIO(encoded[0]), where), *size)
+
+
+def _detect(detector, source, where):
+    try:
+        return detector(source)
     except StageError as error:
         # Which image it was is known only here.
-        raise StageError(error.what, "%s, on image %s" % (error.where, path), error.expected, error.found, error.remedy) from None
-    return _Seen(detections, sha256(pixels), ready - start, time.perf_counter() - ready)
+        raise StageError(error.what, "%s, on %s" % (error.where, where), error.expected, error.found, error.remedy) from None
 
 
-def _timing(seen, processes):
+def _write_layers(task, records, shares, detector, size):
+    """Samples of what the layers put out, for the first images of the split."""
+    if not hasattr(detector, "layers"):
+        task.warn(_LAYERS_UNKNOWN % task.params["layers"])
+        return
+    examples = (pair for share in shares for pair in share_examples(records, share))
+    images = []
+    for where, example in islice(examples, task.params["layers"]):
+        layers = detector.layers(_input(where, example, size))
+        images.append({name: sample(name, value) for name, value in layers.items()})
+    write_samples(task.output / FILE, images)
+
+
+def _put(source, target):
+    """The same file in the output; it stays in the scratch folder, where a run that is stopped just now finds it again."""
+    try:
+        os.link(str(source), str(target))
+    except OSError:
+        shutil.copyfile(str(source), str(target))
+
+
+def _timing(done, processes):
     """Medians, because the first image of each process pays for loading the model."""
+    running = sorted(seconds for entry in done for seconds in entry["running"])
     return {
-        "schema": 1,
-        "images": len(seen),
+        "schema": 2,
+        "images": len(running),
         "processes": processes,
-        "seconds_per_image": round(statistics.median(result.running for result in seen), 6),
-        "seconds_preparing_per_image": round(statistics.median(result.preparing for result in seen), 6),
+        "seconds_per_image": round(statistics.median(running), 6),
+        "seconds_per_image_p90": running[(len(running) * 9 - 1) // 10],
+        "seconds_preparing_per_image": round(statistics.median(seconds for entry in done for seconds in entry["preparing"]), 6),
     }
-
-
-def coco_results(image, detections):
-    """Rows of a COCO results list (https://cocodataset.org/#format-results): category_id from 1, bbox [x, y, width, height] in pixels.
-
-    image: of dataset.json. Boxes are clipped to the image, as training's own evaluation clips them; what lies outside is left out.
-    """
-    sides = np.array([image["height"], image["width"]] * 2, np.float64)
-    boxes = np.clip(detections.boxes.astype(np.float64), 0.0, 1.0) * sides
-    rows = []
-    for (ymin, xmin, ymax, xmax), number, score in zip(boxes.tolist(), detections.classes.tolist(), detections.scores):
-        if ymax > ymin and xmax > xmin:
-            rows.append(
-                {
-                    "image_id": image["id"],
-                    "category_id": number + 1,
-                    "score": _short(score),
-                    "bbox": [round(value, 3) for value in (xmin, ymin, xmax - xmin, ymax - ymin)],
-                }
-            )
-    return rows
-
-
-def _short(score):
-    """The shortest decimal number that is the same float32."""
-    return float(str(np.float32(score)))

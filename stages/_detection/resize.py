@@ -30,13 +30,14 @@ DAMAGED = (
 )
 
 
-def load_rgb(path):
+def load_rgb(source, where=None):
     """The image's pixels, uint8 [height, width, 3], RGB, as stored: an EXIF orientation is ignored, as TensorFlow's decoders do.
 
-    Grey becomes three equal channels, alpha is dropped, of 16 bits the upper 8 are kept. Raises StageError where it cannot be decoded.
+    source: a path, or a binary stream, which `where` then names. Grey becomes three equal channels, alpha is dropped, of 16 bits the
+    upper 8 are kept. Raises StageError where it cannot be decoded.
     """
     try:
-        with Image.open(str(path)) as image:
+        with Image.open(source if hasattr(source, "read") else str(source)) as image:
             if image.mode.startswith("I"):
                 grey = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)
                 return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
@@ -44,7 +45,7 @@ def load_rgb(path):
     except DAMAGED as error:
         raise StageError(
             "an image cannot be decoded",
-            path,
+            where or source,
             "a whole JPEG or PNG",
             " ".join(str(error).split()) or type(error).__name__,
             "replace the image and build the dataset again",
@@ -75,9 +76,9 @@ def _weights(size, target):
     return np.minimum(lower, size - 1), np.minimum(lower + 1, size - 1), place - lower.astype(np.float32)
 
 
-def model_input(path, height, width):
-    """The quantized model's input for an image file: uint8 [1, height, width, 3], the resized image rounded half to even."""
-    resized = resize_bilinear(load_rgb(path), height, width)
+def model_input(pixels, height, width):
+    """The quantized model's input for an image's pixels: uint8 [1, height, width, 3], the resized image rounded half to even."""
+    resized = resize_bilinear(pixels, height, width)
     return np.rint(resized).astype(np.uint8)[np.newaxis]
 
 
