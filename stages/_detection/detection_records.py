@@ -104,7 +104,7 @@ def share_examples(folder, share):
         chosen = [span for span in spans(path) if span.length is not None][first : first + records]
         if len(chosen) < records:
             raise StageError(
-                "a file of the records is cut short", path, "record %d" % (first + records), "fewer", "build the records again"
+                "a file of the records is cut short", path, "%d records" % (first + records), first + len(chosen), "build the records again"
             )
         for span, data, damage in payloads(path, chosen):
             where = "%s, record %d" % (path, span.number)
