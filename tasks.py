@@ -54,7 +54,7 @@ def _build_task(name: str, help_text: str, *targets: str) -> Any:
 build = _build_task("build", "Build a whole pipeline.")
 data_build = _build_task("build", "Read, audit and pack the data, and no more.", "records")
 train = _build_task("train", "Train, with what training needs and no more.", "train")
-evaluate = _build_task("evaluate", "Evaluate the frozen graph and the .tflite.", "evaluate")
+evaluate = _build_task("evaluate", "Evaluate every model of the pipeline, by each of its protocols.", "evaluation")
 export = _build_task("export", "Freeze and convert to .tflite.", "freeze", "convert")
 compile_ = _build_task("compile", "Compile for the Edge TPU.", "compile")
 package = _build_task("package", "Collect what goes to the device.", "package")

@@ -76,7 +76,7 @@ class Pipeline:
     steps: Mapping[str, Step]
 
     def select(self, targets: Sequence[str]) -> Pipeline:
-        """The part that makes `targets` (names of steps or of stages), with everything that feeds them; all for none.
+        """The part that makes `targets` (names of steps, of stages, or of kinds of artifact), with everything that feeds them; all for none.
 
         Raises:
             RequestError: the pipeline has no such step.
@@ -85,7 +85,7 @@ class Pipeline:
             return self
         wanted: set[str] = set()
         for target in targets:
-            named = [name for name, step in self.steps.items() if target in (name, step.contract.name)]
+            named = [name for name, step in self.steps.items() if target in (name, step.contract.name, step.contract.output)]
             if not named:
                 raise unknown_name("stage of this pipeline", target, self.steps, display(self.path))
             wanted.update(named)

@@ -200,6 +200,7 @@ def test_steps_come_after_what_feeds_them(mini):
         (["shout"], ["read", "shout"]),
         (["join"], ["read", "shout", "act", "assay", "page"]),
         (["act", "shout"], ["read", "shout", "act"]),
+        (["text"], ["read", "shout"]),
     ],
 )
 def test_a_part_holds_what_its_targets_need_and_no_more(mini, targets, steps):
