@@ -1,9 +1,11 @@
-"""A small dataset artifact with pictures, for the inference stages' tests. Python 3.7 and 3.11."""
+"""A small dataset artifact with pictures, and its records, for the inference stages' tests. Python 3.7 and 3.11."""
 
 import hashlib
 import json
 
 import numpy as np
+from _detection.detection_records import write_shard
+from _detection.example_message import Example
 from PIL import Image
 
 from stage_helpers import artifact
@@ -46,3 +48,41 @@ def write_dataset(folder, classes, count=6, split="val"):
     value = {"schema": 2, "classes": classes, "splits": splits, "hierarchy": {}}
     (folder / "dataset.json").write_text(json.dumps(value), encoding="utf-8")
     return artifact("ingest", "dataset", folder)
+
+
+def example(image, encoded, objects=()):
+    """The tf.Example of an image as the stage records writes it. image: of SPLIT.jsonl; objects: (label, ymin, xmin, ymax, xmax) each."""
+    made = Example()
+
+    def put(key, kind, values):
+        held = getattr(made.features.feature[key], kind + "_list")
+        held.SetInParent()  # an empty list is present too
+        held.value.extend(value.encode() if isinstance(value, str) else value for value in values)
+
+    put("image/encoded", "bytes", [encoded])
+    put("image/filename", "bytes", [image["name"]])
+    put("image/format", "bytes", ["png" if image["name"].endswith("png") else "jpeg"])
+    put("image/height", "int64", [image["height"]])
+    put("image/width", "int64", [image["width"]])
+    put("image/key/sha256", "bytes", [image["sha256"]])
+    put("image/source_id", "bytes", [str(image["id"])])
+    put("image/object/class/label", "int64", [each[0] for each in objects])
+    for place, corner in enumerate(("ymin", "xmin", "ymax", "xmax"), 1):
+        put("image/object/bbox/" + corner, "float", [each[place] for each in objects])
+    return made
+
+
+def write_records(folder, classes, count=6, shards=1, split="val"):
+    """Write the records of such a dataset, which lies in `folder`/dataset; returns the task's entry for them."""
+    source = folder / "dataset"
+    write_dataset(source, classes, count, split)
+    images = [json.loads(line) for line in (source / (split + ".jsonl")).read_text(encoding="utf-8").splitlines()]
+    entries = []
+    for number in range(shards):
+        part = images[count * number // shards : count * (number + 1) // shards]
+        objects = [[(image["id"] % len(classes) + 1, 0.25, 0.25, 0.75, 0.5)] for image in part]
+        examples = [example(image, (source / image["file"]).read_bytes(), each) for image, each in zip(part, objects)]
+        entries.append(write_shard(folder / "{}.record-{:05d}-of-{:05d}".format(split, number, shards), examples))
+    splits = {split: {"images": count, "objects": count, "per_class": {}, "shards": entries}}
+    (folder / "records.json").write_text(json.dumps({"schema": 2, "classes": classes, "splits": splits}), encoding="utf-8")
+    return artifact("records", "records", folder)
