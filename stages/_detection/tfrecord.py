@@ -3,13 +3,18 @@
 Formats: tensorflow/core/lib/io/record_writer.h and tensorflow/core/example/{example,feature}.proto of TensorFlow 1.13, and protobuf's
 encoding (https://protobuf.dev/programming-guides/encoding/). An Example is one map from keys to lists, and its keys are the same in every
 record: their tags are encoded once, and only lengths and values for each record. The bytes are those of protobuf's deterministic
-serialization, which sorts a map by its keys. The checksum is google_crc32c's (in the data image only).
+serialization, which sorts a map by its keys. The checksum is google_crc32c's.
 """
 
 import struct
+import warnings
 from functools import lru_cache, reduce
 
-import google_crc32c
+with warnings.catch_warnings():
+    # In the TensorFlow 1 images the package does not find its own compiled module for want of setuptools, and would use one in Python,
+    # thousands of times slower, with a warning.
+    warnings.simplefilter("ignore", RuntimeWarning)
+    from google_crc32c._crc32c import extend
 
 BYTES, FLOAT, INT64 = 1, 2, 3  # field numbers of Feature's bytes_list, float_list, int64_list
 _MASK_DELTA = 0xA282EAD8
@@ -19,7 +24,7 @@ _SECOND = b"\x12"  # of field 2: an entry's value
 
 def masked_crc32c(*pieces):
     """CRC32C (Castagnoli) of the pieces one after the other, rotated and shifted as lib/hash/crc32c.h masks it; an int of 32 bits."""
-    crc = reduce(google_crc32c.extend, pieces, 0)
+    crc = reduce(extend, pieces, 0)
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 
