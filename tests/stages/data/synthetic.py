@@ -23,13 +23,13 @@ def obj(name, *bbox, **flags):
     return {"class": name, "bbox": list(bbox), **dict.fromkeys(FLAGS, False), **flags}
 
 
-def image(number, objects, split="val", width=100, height=80):
+def image(number, objects, split="val", width=100, height=80, sha256="0" * 64):
     """An image of a dataset, as `Dataset.images` gives it."""
     return {
         "id": number,
         "file": "images/img%d.png" % number,
         "name": "img%d.png" % number,
-        "sha256": "0" * 64,
+        "sha256": sha256,
         "bytes": 100,
         "format": "PNG",
         "width": width,
