@@ -171,11 +171,13 @@ def _check_complete(model, images, done):
 def check_detections(name, found, classes, wants_masks=False):
     """Raise StageError where a detection of a `Found` cannot be scored. name: the model's; classes: how many there are."""
     boxes, numbers, scores = found.detections
+    with np.errstate(invalid="ignore"):  # NumPy of the TensorFlow 1 image warns of NaN
+        scored = (scores >= 0) & (scores <= 1)
     if wants_masks and found.masks is None:
         raise StageError("a record of %s has no masks" % name, found.where, "a mask for each detection", "none", _AGAIN)
     for problem, bad, expected, values in (
         ("its box is not finite", ~np.isfinite(boxes).all(axis=1), "four finite numbers", boxes),
-        ("its score is not in 0..1", ~((scores >= 0) & (scores <= 1)), "a number in 0..1", scores),
+        ("its score is not in 0..1", ~scored, "a number in 0..1", scores),
         ("it is of no class", (numbers < 0) | (numbers >= classes), "a label in 1..%d" % classes, numbers + 1),
     ):
         if bad.any():
