@@ -6,13 +6,15 @@ import shutil
 import importlib_metadata
 import numpy as np
 import tensorflow as tf
-from frozen_export import check_exportable, export_inference, export_tflite, open_checkpoint
+from frozen_export import export_inference, export_tflite
 from graph_description import BOXES, SCORES, describe
 
-from _runtime import StageError, atomic_write, run, write_json
+from _runtime import atomic_write, run, write_json
 from _tf1.config_text import read_config
 from _tf1.graph import GraphIndex, write_message
 from _tf1.graph_audit import as_json, audit, require_quantized
+from _tf1_export.checkpoint import checkpoint_classes, checkpoint_step, warn_of_delay
+from _tf1_export.exportable import check_exportable
 
 
 def main(task):
@@ -21,11 +23,11 @@ def main(task):
     checkpoint = task.input("checkpoint")
     about = checkpoint.json("checkpoint.json")
     config = read_config(checkpoint.path / "pipeline.config")
-    check_exportable(config, task.params)
-    classes = _classes(about, config.model.ssd.num_classes)
+    check_exportable(config, task.params, "freeze")
+    classes = checkpoint_classes(about, config.model.ssd.num_classes)
     prefix = str(checkpoint.path / about["prefix"])
-    step = _step(prefix, about)
-    _warn_of_delay(task, config, step)
+    step = checkpoint_step(prefix, about["step"])
+    warn_of_delay(task, config, step)
     graph = export_tflite(config, prefix, task.scratch, task.params)
     layers = _audit(task, graph, config.HasField("graph_rewriter"))
     anchors = _anchors(graph)
@@ -36,54 +38,6 @@ def main(task):
     if task.params["inference_graph"] or task.params["saved_model"]:
         export_inference(config, prefix, task.scratch, task.output, task.params["inference_graph"], task.params["saved_model"])
     task.metrics.update({"layers": len(layers), "anchors": len(anchors), "step": step})
-
-
-def _classes(about, count):
-    """Class names, as training recorded them."""
-    classes = about.get("classes")
-    if not classes:
-        raise StageError(
-            "the checkpoint does not say what its classes are called",
-            "checkpoint.json: classes",
-            "%d names" % count,
-            classes,
-            "train it with this version, or add the label map's names to checkpoint.json",
-        )
-    if len(classes) != count:
-        raise StageError(
-            "the checkpoint's classes do not fit its config",
-            "checkpoint.json: classes",
-            "%d names (model.ssd.num_classes)" % count,
-            "%d: %s" % (len(classes), ", ".join(classes[:5])),
-            "train again with the label map of the data",
-        )
-    return list(classes)
-
-
-def _step(prefix, about):
-    """The global step stored in the checkpoint, which must be the one that checkpoint.json tells."""
-    reader = open_checkpoint(prefix)
-    if not reader.has_tensor("global_step"):
-        raise StageError(
-            "the checkpoint has no global step",
-            prefix,
-            "the variable global_step",
-            "%d others" % len(reader.get_variable_to_shape_map()),
-            "give a checkpoint that training wrote",
-        )
-    step = int(reader.get_tensor("global_step"))
-    if step != about["step"]:
-        raise StageError("the checkpoint is of another step than it says", prefix, about["step"], step, "train again")
-    return step
-
-
-def _warn_of_delay(task, config, step):
-    delay = config.graph_rewriter.quantization.delay
-    if config.HasField("graph_rewriter") and step < delay:
-        task.warn(
-            "the checkpoint is of step %d, before quantization began (graph_rewriter.quantization.delay is %d): "
-            "its weights were never trained for 8 bits" % (step, delay)
-        )
 
 
 def _audit(task, graph, quantized):

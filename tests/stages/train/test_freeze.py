@@ -8,14 +8,13 @@ import pytest
 import tensorflow as tf
 import tiny_detector
 from _runtime import StageError
+from _tf1_export.exportable import check_exportable
+from _tf1_export.normalization import quantized_normalization, training_normalization
 from google.protobuf import text_format
 from object_detection.protos import pipeline_pb2
 
 from conftest import FREEZE
-from stage_helpers import artifact, load
-
-frozen_export = load("freeze", "frozen_export")
-graph_description = load("freeze", "graph_description")
+from stage_helpers import artifact
 
 
 def config(text=None):
@@ -225,29 +224,29 @@ def test_a_config_that_cannot_become_a_tflite_detector_is_refused_by_its_field(o
     text = tiny_detector.config_text()
     assert old in text
     with pytest.raises(StageError, match=says) as caught:
-        frozen_export.check_exportable(config(text.replace(old, new)), FREEZE)
+        check_exportable(config(text.replace(old, new)), FREEZE, "freeze")
     assert caught.value.where.startswith("pipeline.config: model.ssd.")
 
 
 def test_other_models_than_ssd_are_refused():
     with pytest.raises(StageError, match="only SSD"):
-        frozen_export.check_exportable(config("model { faster_rcnn { } }"), FREEZE)
+        check_exportable(config("model { faster_rcnn { } }"), FREEZE, "freeze")
 
 
 def test_more_classes_for_a_box_than_the_model_has_are_refused():
     with pytest.raises(StageError) as caught:
-        frozen_export.check_exportable(config(), dict(FREEZE, max_classes_per_detection=4))
+        check_exportable(config(), dict(FREEZE, max_classes_per_detection=4), "freeze")
     assert (caught.value.where, caught.value.found) == ("freeze.max_classes_per_detection", "4")
 
 
 def test_the_normalization_is_that_of_the_feature_extractor():
-    assert graph_description.training_normalization(config(), [96, 96]) == (127.5, 127.5)
+    assert training_normalization(config(), [96, 96]) == (127.5, 127.5)
 
 
 def test_a_normalization_that_differs_by_channel_is_refused():
     text = tiny_detector.config_text().replace('"ssd_mobilenet_v2"', '"ssd_resnet50_v1_fpn"').replace("num_layers: 3 override", "override")
     with pytest.raises(StageError, match="normalizes its input"):
-        graph_description.training_normalization(config(text), [96, 96])
+        training_normalization(config(text), [96, 96])
 
 
 @pytest.mark.parametrize(
@@ -260,6 +259,6 @@ def test_a_normalization_that_differs_by_channel_is_refused():
     ],
 )
 def test_the_quantized_mean_is_whole_and_black_stays_exact(mean, std, expected):
-    whole, scale = graph_description.quantized_normalization(mean, std)
+    whole, scale = quantized_normalization(mean, std)
     assert (whole, scale) == expected
     assert whole / scale == mean / std
