@@ -262,6 +262,15 @@ def test_metrics_json_is_an_evaluation(evaluate):
     assert outcome.result["tools"] == {"tf-object-detection": "0.0.3"}
 
 
+def test_the_program_does_the_same_as_a_stage(evaluate, run_stage, tmp_path):
+    here = evaluate(TRUTH, [relation("b", HOLDS, MAN, DOG, 0.9)])
+    there = run_stage(
+        "evaluate-vrd", {**PARAMS, "relations": str(tmp_path / "truth.csv"), "predictions": str(tmp_path / "predictions.csv")}, {}
+    )
+    assert there.code == 0, there.log
+    assert there.json("metrics.json") == here.json("metrics.json")
+
+
 def test_the_gate_looks_at_the_first_protocol(evaluate):
     swapped = [relation("a", RIDES, HORSE, MAN, 0.9)]
     assert evaluate(TRUTH[:1], swapped, min_map=0.6).error is None
