@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from _detection.partial_sort import best_places
 from _runtime import StageError
 
 
@@ -116,10 +117,21 @@ def _fast_nms(boxes, scores, how):
     """One suppression over each box's best score, whatever its class; then the best classes of each box that is left."""
     kept = _suppress(boxes, scores.max(axis=1), how.max_detections, how)
     classes_each = min(how.max_classes_per_detection, how.num_classes)
-    best = np.argsort(-scores[kept], axis=1, kind="mergesort")[:, :classes_each]
+    best = _best_classes(scores[kept], classes_each)
     return Detections(
         np.repeat(boxes[kept], classes_each, axis=0), best.reshape(-1), np.take_along_axis(scores[kept], best, axis=1).reshape(-1)
     )
+
+
+def _best_classes(scores, count):
+    """The classes of the `count` best scores of each box, int [boxes, count]; among equal ones in the operator's order."""
+    order = np.argsort(-scores, axis=1, kind="mergesort")
+    ranked = np.take_along_axis(scores, order, axis=1)[:, : count + 1]
+    best = order[:, :count]
+    if count > 1:  # of one the operator takes the first, as a stable sort does
+        for row in np.flatnonzero((ranked[:, 1:] == ranked[:, :-1]).any(axis=1)):
+            best[row] = best_places(scores[row].tolist(), count)
+    return best
 
 
 def _regular_nms(boxes, scores, how):

@@ -14,8 +14,7 @@ from _tflite import schema
 from _tflite.custom_options import read_options
 from _tflite.flatbuffer import DamagedError
 from _tflite.model import read_model
-
-POSTPROCESS = "TFLite_Detection_PostProcess"
+from _tflite.outputs import POSTPROCESS, output_order
 
 # Operators that move between number formats: their presence means that a part of the model is not in the format that was asked for.
 _CONVERSIONS = ("DEQUANTIZE", "QUANTIZE", "FAKE_QUANT", "CAST")
@@ -65,9 +64,18 @@ def describe(model):
         "tensors": dict(sorted(Counter(tensor.type for tensor in model.tensors).items())),
         "inputs": [_interface(model.tensors[index]) for index in model.inputs],
         "outputs": [_interface(model.tensors[index]) for index in model.outputs],
+        "output_order": _order(model),
         "bytes": model.size,
         "postprocess": _postprocess(model),
     }
+
+
+def _order(model):
+    """What each output is; None where it is no detector's (a rule says so)."""
+    try:
+        return output_order(model)
+    except StageError:
+        return None
 
 
 def _interface(tensor):

@@ -1,34 +1,27 @@
-"""Run the .tflite with LiteRT on a split of the dataset, in several processes."""
+"""Run the .tflite with LiteRT on a split of the records, in several processes."""
 
 from importlib.metadata import version
 
-import numpy as np
-from litert_detector import LiteRtDetector, check_model
-
-from _detection.dataset import load
-from _detection.inference import check_classes, run_detector
-from _detection.postprocess import attributes
-from _runtime import StageError, run, sha256_file
+from _detection.inference import run_detector
+from _litert.artifact import for_records, read_source
+from _litert.detector import LiteRtDetector, check_runs
+from _litert.layer_tensors import layer_ports
+from _runtime import run, sha256_file
 
 
 def main(task):
     """The model as a device would run it: with its own post-process operator where it has one, else decoded by the operator's rules."""
-    runtime = version("ai-edge-litert")
+    runtime, kernels = version("ai-edge-litert"), task.params["kernels"]
     task.tools["ai-edge-litert"] = runtime
-    source = task.input("model")
-    lint = source.json("lint.json")
-    if not lint["usable"]:
-        raise StageError(
-            "the model is marked as not for use", "lint.json", "usable: true", lint["unusable_because"], "convert without dummy_ranges"
-        )
-    dataset = load(task.input("dataset").path)
-    check_classes(source.json("labels.json")["classes"], dataset.classes, "labels.json")
-    path = source.path / "model.tflite"
-    check_model(path, lint)
-    how = attributes(lint["decode"], "lint.json: decode")
-    detector = LiteRtDetector(path, lint, np.load(source.path / "anchors.npy", allow_pickle=False), how, task.params["kernels"])
-    model = {"kind": "tflite", "runtime": "LiteRT", "version": runtime, "kernels": task.params["kernels"], "sha256": sha256_file(path)}
-    run_detector(task, dataset, task.params["split"], lint["input_size"], detector, model)
+    source = read_source(task.input("model"))
+    check_runs(source.path)
+    lint = source.lint
+    detector = LiteRtDetector(
+        source.path, source.interface, lint["mean"], lint["std"], source.anchors, source.how, kernels, layer_ports(source.model)
+    )
+    detector = for_records(detector, source.classes, task.input("records").json("records.json"), task.params["classes_by_name"])
+    model = {"kind": "tflite", "runtime": "LiteRT", "version": runtime, "kernels": kernels, "sha256": sha256_file(source.path)}
+    run_detector(task, lint["input_size"], detector, model)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Builds .tflite files for tests with LiteRT's own schema and FlexBuffers: independent of the reader and the lint under test."""
 
+from typing import NamedTuple
+
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -8,7 +10,7 @@ from flatbuffers import flexbuffers
 
 OUTPUTS = ["TFLite_Detection_PostProcess" + end for end in ("", ":1", ":2", ":3")]
 RAW_OUTPUTS = ["raw_outputs/box_encodings", "raw_outputs/class_predictions"]
-FLOAT, UINT8, INT32 = schema.TensorType.FLOAT32, schema.TensorType.UINT8, schema.TensorType.INT32
+FLOAT, UINT8, INT8, INT32 = (getattr(schema.TensorType, name) for name in ("FLOAT32", "UINT8", "INT8", "INT32"))
 SIDE, CELL, CLASSES = 24, 4, 3  # of the small detector: pixels, pixels an anchor, classes
 
 ATTRIBUTES = {
@@ -110,24 +112,44 @@ def grid_anchors():
     return np.stack([y, x, np.full_like(y, 0.3), np.full_like(y, 0.25)], axis=1).astype(np.float32)
 
 
-def small_detector(quantized=True, operator=True, attributes=None, seed=1):
-    """A `ModelBuilder` of a detector of one convolution for each head: structure, names and quantization as TOCO makes them."""
+class Numbers(NamedTuple):
+    """How a model's numbers are quantized. zero: of what is between -x and x; weights_zero: of weights; least: of what is from 0 on."""
+
+    kind: int
+    array: type
+    zero: int
+    weights_zero: int
+    least: int
+
+
+# TOCO's uint8, and the int8 of TensorFlow 2, whose weights are symmetric.
+AS_UINT8 = Numbers(UINT8, np.uint8, 128, 127, 0)
+AS_INT8 = Numbers(INT8, np.int8, 0, 0, -128)
+
+
+def small_detector(quantized=AS_UINT8, operator=True, attributes=None, seed=1, classes=CLASSES):
+    """A `ModelBuilder` of a detector of one convolution for each head: structure, names and quantization as converters make them.
+
+    quantized: `Numbers`, or False for a float model; classes: columns of the scores.
+    """
     random = np.random.RandomState(seed)
     model = ModelBuilder()
     cells = SIDE // CELL
-    kind = UINT8 if quantized else FLOAT
-    image = model.tensor("normalized_input_image_tensor", [1, SIDE, SIDE, 3], kind, None, *((1 / 128, 128) if quantized else ()))
+    kind = quantized.kind if quantized else FLOAT
+    image = model.tensor("normalized_input_image_tensor", [1, SIDE, SIDE, 3], kind, None, *((1 / 128, quantized.zero) if quantized else ()))
     model.inputs = [image]
     boxes = _head(model, random, image, "box", 4, quantized, cells, None if operator else RAW_OUTPUTS[0])
-    logits = _head(model, random, image, "class", CLASSES, quantized, cells, None)
+    logits = _head(model, random, image, "class", classes, quantized, cells, None)
     name = "convert_scores" if operator else RAW_OUTPUTS[1]
-    scores = model.tensor(name, [1, cells * cells, CLASSES], kind, None, *((1 / 256, 0) if quantized else ()))
+    scores = model.tensor(name, [1, cells * cells, classes], kind, None, *((1 / 256, quantized.least) if quantized else ()))
     model.operator(schema.BuiltinOperator.LOGISTIC, [logits], [scores])
     if not operator:
         model.outputs = [boxes, scores]
         return model
+    if quantized is AS_INT8:  # which the operator does not take
+        boxes, scores = (_dequantized(model, index) for index in (boxes, scores))
     anchors = grid_anchors()
-    if quantized:
+    if quantized is AS_UINT8:
         scale = float(anchors.max()) / 255
         at = model.tensor("anchors", anchors.shape, UINT8, np.rint(anchors / scale).astype(np.uint8), scale, 0)
     else:
@@ -136,20 +158,27 @@ def small_detector(quantized=True, operator=True, attributes=None, seed=1):
     return model
 
 
+def _dequantized(model, index):
+    made = model.tensor(model.tensors[index].name + "_dequantized", model.tensors[index].shape, FLOAT)
+    model.operator(schema.BuiltinOperator.DEQUANTIZE, [index], [made])
+    return made
+
+
 def _head(model, random, image, name, depth, quantized, cells, output):
     weights = random.normal(0, 0.2, [depth, CELL, CELL, 3]).astype(np.float32)
     bias = random.normal(0, 0.5, [depth]).astype(np.float32)
     settings = schema.Conv2DOptionsT()
     settings.padding, settings.strideW, settings.strideH = schema.Padding.VALID, CELL, CELL
     if quantized:
-        scale = 2 * float(abs(weights).max()) / 254
+        scale, zero = 2 * float(abs(weights).max()) / 254, quantized.weights_zero
+        steps = (np.rint(weights / scale) + zero).astype(quantized.array)
         sources = [
-            model.tensor(f"{name}/weights", weights.shape, UINT8, (np.rint(weights / scale) + 127).astype(np.uint8), scale, 127),
+            model.tensor(f"{name}/weights", weights.shape, quantized.kind, steps, scale, zero),
             model.tensor(f"{name}/bias", bias.shape, INT32, np.rint(bias / scale * 128).astype(np.int32), scale / 128, 0),
         ]
     else:
         sources = [model.tensor(f"{name}/weights", weights.shape, FLOAT, weights), model.tensor(f"{name}/bias", bias.shape, FLOAT, bias)]
-    kind, span = (UINT8, (0.05, 128)) if quantized else (FLOAT, ())
+    kind, span = (quantized.kind, (0.05, quantized.zero)) if quantized else (FLOAT, ())
     convolved = model.tensor(f"{name}/add_fold", [1, cells, cells, depth], kind, None, *span)
     model.operator(schema.BuiltinOperator.CONV_2D, [image, *sources], [convolved], settings)
     shape = model.tensor(f"{name}/shape", [3], INT32, np.array([1, cells * cells, depth], np.int32))

@@ -35,13 +35,18 @@ def compare(anchors, encodings, scores, how):
     """Both ways agree: the same detections in the same order, boxes to float rounding."""
     boxes, classes, values, count = run_model(postprocess_model(anchors, scores.shape[1], how), encodings[np.newaxis], scores[np.newaxis])
     found = postprocess(encodings, scores, anchors, Attributes(**how))
-    # LiteRT counts boxes, each with its best classes.
-    number = int(count[0]) * (1 if how["use_regular_nms"] else min(how["max_classes_per_detection"], how["num_classes"]))
-    assert len(found.scores) == number
-    np.testing.assert_array_equal(found.scores, values[0, :number])
-    np.testing.assert_array_equal(found.classes, classes[0, :number].astype(int))
-    np.testing.assert_allclose(found.boxes, boxes[0, :number], atol=1e-6)
+    boxes, classes, values = (written(value[0], int(count[0]), how) for value in (boxes, classes, values))
+    assert len(found.scores) == len(values)
+    np.testing.assert_array_equal(found.scores, values)
+    np.testing.assert_array_equal(found.classes, classes.astype(int))
+    np.testing.assert_allclose(found.boxes, boxes, atol=1e-6)
     return found
+
+
+def written(value, count, how):
+    """What the operator has written of an output: it counts boxes, and leaves room for `max_classes_per_detection` of each."""
+    room, each = (1, 1) if how["use_regular_nms"] else (how["max_classes_per_detection"], how["num_classes"])
+    return np.concatenate([value[place * room :][: min(room, each)] for place in range(count)] or [value[:0]])
 
 
 @pytest.mark.parametrize("regular", [False, True], ids=["fast", "regular"])
@@ -63,10 +68,26 @@ def test_it_equals_the_operator(regular, background, levels):
         compare(*raw(seed, random.randint(1, 150), classes + background, levels), how)
 
 
-@pytest.mark.parametrize("classes_each", [2, 3, 4])
+@pytest.mark.parametrize("classes_each", [2, 3, 4, 7], ids=lambda number: f"{number} of 4 classes")
 def test_several_classes_of_a_box(classes_each):
     for seed in range(20):
         compare(*raw(seed, 80, 4), dict(USUAL, num_classes=4, max_classes_per_detection=classes_each))
+
+
+@pytest.mark.parametrize("classes", [1, 2, 5, 90])
+@pytest.mark.parametrize("levels", [1, 3, 256], ids=["all scores equal", "many equal", "uint8 scores"])
+def test_equal_scores_of_a_boxs_classes_come_in_the_operators_order(classes, levels):
+    for seed in range(4):
+        for classes_each in (1, 2, 3, 8, 90):
+            how = dict(USUAL, num_classes=classes, max_classes_per_detection=classes_each, nms_score_threshold=0.0)
+            compare(*raw(seed, 30, classes + seed % 2, levels), how)
+
+
+@pytest.mark.parametrize("levels", [1, 3], ids=["all scores equal", "many equal"])
+def test_equal_scores_of_several_classes_come_in_the_operators_order_with_regular_suppression(levels):
+    for seed in range(10):
+        how = dict(USUAL, num_classes=5, use_regular_nms=True, detections_per_class=4, max_classes_per_detection=1 + seed % 3)
+        compare(*raw(seed, 60, 5 + seed % 2, levels), dict(how, nms_score_threshold=0.0))
 
 
 @pytest.mark.parametrize("regular", [False, True])

@@ -2,9 +2,8 @@
 
 import pytest
 import tiny_detector
-from _runtime import StageError, Task
 
-from stage_helpers import Outcome, artifact, load, run_program, write_task
+from stage_helpers import artifact, run_program
 
 FREEZE = {
     "postprocess": True,
@@ -16,24 +15,6 @@ FREEZE = {
     "saved_model": False,
 }
 CONVERT = {"inference_type": "uint8", "dummy_ranges": None, "seconds": 300}
-
-
-@pytest.fixture
-def run_here(tmp_path):
-    """run_here(STAGE, params, inputs): like `run_stage`, but in this process, where TensorFlow is loaded already."""
-
-    def call(stage, params, inputs):
-        folder = tmp_path / f"{stage}-{len(list(tmp_path.glob(stage + '-*')))}"
-        task = Task(write_task(folder, stage, params, inputs))
-        try:
-            load(stage, "run").main(task)
-        except StageError as error:
-            task.finish(error.as_dict())
-            return Outcome(folder, 1, "")
-        task.finish()
-        return Outcome(folder, 0, "")
-
-    return call
 
 
 @pytest.fixture(scope="session")
