@@ -8,7 +8,7 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
 def render(name, facts):
-    """The text of templates/NAME. facts: lint, classes, metrics (or None), compiled, warm_start, model_bytes."""
+    """The text of templates/NAME. facts: lint, classes, metrics, changes, threshold (these or None), compiled, warm_start, model_bytes."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -17,13 +17,18 @@ def render(name, facts):
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - Markdown, not HTML
     )
-    environment.filters.update(metric=metric, cell=cell)
+    environment.filters.update(metric=metric, change=change, cell=cell)
     return environment.get_template(name).render(**facts)
 
 
 def metric(value):
     """0..1 with three decimals; a dash where there was nothing to find."""
     return "–" if value is None else "%.3f" % value
+
+
+def change(value):
+    """A difference of such values with its sign; a dash where there is none to tell."""
+    return "–" if value is None else ("%+.3f" % value).replace("-", "−")
 
 
 def cell(text):

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from detect_program import build
+from package_metrics import changes_of, metrics_of, output_places, thresholds_of
 from package_texts import render
 
 from _detection.label_map import parse_label_map
@@ -24,7 +25,8 @@ def main(task):
     lint = model.json("lint.json")
     _require_usable(lint)
     classes = _classes(model, graph, dataset)
-    metrics = _metrics(evaluation, model)
+    metrics = metrics_of(evaluation, model)
+    threshold, thresholds = thresholds_of(metrics)
     _require_same_model(model, compiled)
     for source, name in _copied(model, compiled, graph, dataset, lint):
         shutil.copyfile(source.path / name, task.output / name)
@@ -39,7 +41,10 @@ def main(task):
             "std": lint["std"],
             "decode": lint["decode"],
             "postprocess": lint["postprocess"] is not None,
+            "outputs": output_places(lint),
             "classes": classes,
+            "threshold": threshold,
+            "thresholds": thresholds,
         },
     )
     inputs = lineage([each for each in (model, compiled, graph, dataset, evaluation) if each is not None])
@@ -49,6 +54,8 @@ def main(task):
         "lint": lint,
         "classes": classes,
         "metrics": metrics,
+        "changes": changes_of(metrics) if metrics else {},
+        "threshold": threshold,
         "compiled": compiled is not None,
         "warm_start": _warm_start(inputs),
         "model_bytes": (model.path / "model.tflite").stat().st_size,
@@ -94,23 +101,6 @@ def _classes(model, graph, dataset):
                 remedy="rename the class",
             )
     return classes
-
-
-def _metrics(evaluation, model):
-    """metrics.json, which must be about this very model; None without an evaluation."""
-    if evaluation is None:
-        return None
-    metrics, digest = evaluation.json("metrics.json"), sha256_file(model.path / "model.tflite")
-    own = [name for name, each in metrics["models"].items() if each["model"]["sha256"] == digest]
-    if not own:
-        raise StageError(
-            "the evaluation is of another model",
-            where="metrics.json of %s" % evaluation.name,
-            expected="sha256 %s" % digest,
-            found=", ".join("%s: %s" % (name, each["model"]["sha256"]) for name, each in metrics["models"].items()),
-            remedy="bind package and infer-tflite to the same model",
-        )
-    return {**metrics, "own": own[0]}
 
 
 def _require_same_model(model, compiled):

@@ -59,11 +59,12 @@ def test_a_shared_functions_error_is_the_programs_own_and_one_line(built):
     assert "\n" not in str(caught.value)
 
 
-def build(tmp_path, imports, **modules):
-    """Build a program that imports so, from `_detection` modules with these sources."""
-    for name, source in modules.items():
-        (tmp_path / "_detection").mkdir(exist_ok=True)
-        (tmp_path / "_detection" / (name + ".py")).write_text(source)
+def build(tmp_path, imports, own=None, **modules):
+    """Build a program that imports so, from `_detection` modules with these sources, and from such beside it (`own`)."""
+    for folder, sources in (("_detection", modules), ("package", own or {})):
+        for name, source in sources.items():
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / (name + ".py")).write_text(source)
     return program.build(HEAD % imports, tmp_path)
 
 
@@ -81,6 +82,20 @@ def test_what_an_imported_function_needs_comes_with_it_and_nothing_else(tmp_path
     assert source.startswith('"""A program."""\nimport math\nimport os\nfrom typing import Any\n')
 
 
+def test_modules_beside_it_come_with_it_and_what_they_take_from_others(tmp_path):
+    own = {
+        "part": '"""A part of it."""\nimport zlib\nimport numpy as np\nfrom other import g\nfrom _runtime import StageError\n\n\n'
+        "class E(StageError):\n    pass\n\n\ndef f(x):\n    return np.abs(g(x))\n",
+        "other": '"""Another."""\nfrom _detection.one import h\n\n\ndef g(x):\n    return h(x)\n',
+    }
+    source = build(tmp_path, "from part import f", own, one="def h(x):\n    return x\n")
+    assert source == (
+        '"""A program."""\nimport os\n\nimport numpy as np\n\nprint(os.sep, f(1))\n\n'
+        "# A part of it.\n\n\ndef f(x):\n    return np.abs(g(x))\n\n\n# Another.\n\n\ndef g(x):\n    return h(x)\n\n\n"
+        "# From here on: the functions with which the pipeline evaluated the model, as they were.\n\n\ndef h(x):\n    return x\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("imports", "modules", "what", "found"),
     [
@@ -88,12 +103,18 @@ def test_what_an_imported_function_needs_comes_with_it_and_nothing_else(tmp_path
         (
             "from _detection.one import f\nfrom _detection.two import g",
             {"one": "A = 1\ndef f(x):\n    return A\n", "two": "A = 2\ndef g():\n    return A\n"},
-            "two shared modules define one name",
+            "two modules of detect.py define one name",
             "A",
         ),
         (
+            "from _detection.one import f\n\n\ndef g():\n    pass",
+            {"one": "def f(x):\n    return g(x)\n\n\ndef g(x):\n    return x\n"},
+            "two modules of detect.py define one name",
+            "g",
+        ),
+        (
             "from _detection.one import f",
-            {"one": "from _detection.two import g\ndef f(x):\n    return g(x)\n"},
+            {"one": "from _runtime import g\ndef f(x):\n    return g(x)\n"},
             "detect.py would use a name that it does not have",
             "g",
         ),
@@ -108,7 +129,7 @@ def test_what_cannot_stand_alone_is_refused(tmp_path, imports, modules, what, fo
 def test_a_program_without_a_place_for_them_is_refused(tmp_path):
     (tmp_path / "_detection").mkdir()
     (tmp_path / "_detection" / "one.py").write_text("def f(x):\n    return x\n")
-    with pytest.raises(program.StageError, match="no place for the shared functions"):
+    with pytest.raises(program.StageError, match="no place for what it imports"):
         program.build("import os\n\nfrom _detection.one import f\n", tmp_path)
 
 

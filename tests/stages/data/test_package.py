@@ -8,8 +8,9 @@ import subprocess
 import sys
 
 import pytest
+from package_files import BEST, metrics
 from synthetic import write
-from whole_run import MODEL, digest, manifest, metrics, read, whole_run
+from whole_run import CLASSES, MODEL, digest, manifest, read, whole_run
 
 FILES = [
     "LICENSES.md",
@@ -34,6 +35,7 @@ def package(run_stage, tmp_path):
     def call(change=None, **kinds):
         root = tmp_path / "run"
         entries = whole_run(root, **kinds)
+        write(root / "evaluate" / "metrics.json", metrics(kinds.get("classes", CLASSES)))
         inputs = {
             "model": entries["convert"],
             "compiled": None,
@@ -164,17 +166,123 @@ def test_the_same_inputs_give_the_same_bytes(package):
 
 def test_the_readme_tells_the_evaluations_numbers(package):
     readme = text(package(), "README.md")
-    assert "| infer-frozen | 0.941 | 0.641 | 0.841 | 0.841 |" in readme
-    assert "| infer-tflite | 0.939 | 0.639 | 0.839 | 0.839 |" in readme
-    assert "| square | 5 | 0.939 | 0.639 |" in readme
+    assert "| infer-frozen | 0.941 | – | 0.641 | 0.841 | 0.841 |" in readme
+    assert "| infer-tflite | 0.939 | −0.002 | 0.639 | 0.839 | 0.839 |" in readme
+    assert "| square | 5 | 0.939 | 0.639 | 0.512 | 0.900 | 0.800 | 0.847 |" in readme
     assert "split `val`: 5 images, 10 objects. `infer-tflite` is this model." in readme
     assert "uint8, input 160 × 160 pixels (RGB), 2 classes" in readme
 
 
 def test_without_an_evaluation_the_readme_says_so(package):
     readme = text(package(lambda _: {"evaluation": None}), "README.md")
-    assert "It was not evaluated." in readme
+    assert "It was not evaluated: `detect.py` takes what scores 0.5 or more" in readme
     assert "mAP" not in readme
+
+
+def test_every_table_of_the_readme_is_one(package):
+    """Each row has as many cells as its head."""
+    for change in (None, odapi, unfound, lambda _: {"evaluation": None}):
+        head = 0
+        for line in text(package(change), "README.md").splitlines():
+            cells = len(re.findall(r"(?<!\\)\|", line))
+            assert cells in (0, head) or not head, line
+            head = cells
+
+
+def evaluated(change):
+    """A change of a whole run: `change(report)` alters its metrics.json."""
+
+    def call(root):
+        report = metrics()
+        change(report)
+        write(root / "evaluate" / "metrics.json", report)
+
+    return call
+
+
+def model_json(outcome):
+    return json.loads(text(outcome, "model.json"))
+
+
+def test_the_thresholds_are_those_of_the_evaluations_best_f1(package):
+    outcome = package()
+    assert model_json(outcome)["threshold"] == 0.456
+    assert model_json(outcome)["thresholds"] == {"circle": 0.412, "square": 0.512}
+    readme = text(outcome, "README.md")
+    assert "The threshold is the score at which F1 on the split `val` was highest (IoU 0.5)." in readme
+    assert "| all | 10 | 0.939 | 0.639 | 0.456 | 0.900 | 0.800 | 0.847 |" in readme
+
+
+def test_the_thresholds_are_the_packaged_models_own(package):
+    """Another model of the evaluation, compared with it, has others."""
+
+    def change(report):
+        report["models"]["infer-frozen"]["best"] = {**BEST, "score": 0.9}
+        report["models"]["infer-frozen"]["per_class"][0]["best"] = {**BEST, "score": 0.9}
+        report["order"].reverse()
+
+    told = model_json(package(evaluated(change)))
+    assert (told["threshold"], told["thresholds"]["circle"]) == (0.456, 0.412)
+
+
+def test_a_class_of_which_nothing_was_found_has_no_threshold_of_its_own(package):
+    def change(report):
+        report["models"]["infer-tflite"]["per_class"][1]["best"] = None
+
+    outcome = package(evaluated(change))
+    assert model_json(outcome)["thresholds"] == {"circle": 0.412, "square": None}
+    assert "| square | 5 | 0.939 | 0.639 | – | – | – | – |" in text(outcome, "README.md")
+
+
+def unfound(root):
+    evaluated(lambda report: report.update(metrics(best=None), threshold=None))(root)
+
+
+def odapi(root):
+    """An evaluation by the Object Detection API's evaluators, which tells means alone."""
+    models = {name: {"model": each["model"], "detections": 3} for name, each in metrics()["models"].items()}
+    means = {name: {"map": 0.5, "per_class": [], "metrics": {}} for name in models}
+    title = "PASCAL VOC 2010"
+    told = {
+        **{key: value for key, value in metrics().items() if key not in ("threshold", "objects")},
+        "protocol": "odapi",
+        "evaluator": {"name": "Object Detection API", "version": "0.0.3"},
+        "models": models,
+        "protocols": [
+            {"protocol": "pascal-voc", "title": title, "iou": 0.5, "models": means, "not_computed_because": None},
+            {"protocol": "masks", "title": "Masks", "iou": 0.5, "models": {}, "not_computed_because": "the model has no masks"},
+        ],
+    }
+    write(root / "evaluate" / "metrics.json", told)
+
+
+@pytest.mark.parametrize("change", [unfound, odapi, lambda _: {"evaluation": None}])
+def test_without_thresholds_that_is_said(package, change):
+    outcome = package(change)
+    assert model_json(outcome)["threshold"] is None
+    assert "`detect.py` takes what scores 0.5 or more, or `--threshold`." in text(outcome, "README.md")
+
+
+def test_an_evaluation_by_other_protocols_is_told_as_well(package):
+    readme = text(package(odapi), "README.md")
+    assert "| PASCAL VOC 2010 | 0.500 | 0.500 |" in readme
+    assert "| Masks | – | – |" in readme
+
+
+@pytest.mark.parametrize(
+    ("order", "outputs"),
+    [
+        (["boxes", "classes", "scores", "count"], {"boxes": 0, "classes": 1, "scores": 2, "count": 3}),
+        (["scores", "boxes", "count", "classes"], {"scores": 0, "boxes": 1, "count": 2, "classes": 3}),
+        (None, None),
+    ],
+)
+def test_which_output_is_which_is_told_where_the_lint_knows_it(package, order, outputs):
+    def change(root):
+        lint = read(root / "convert" / "lint.json")
+        write(root / "convert" / "lint.json", {**lint, "output_order": order})
+
+    assert model_json(package(change))["outputs"] == outputs
 
 
 def test_a_class_name_cannot_break_the_readmes_table(package):
@@ -227,9 +335,11 @@ def other_label_map(root):
 
 
 def other_evaluation(root):
-    report = metrics()
-    report["models"]["infer-tflite"]["model"]["sha256"] = "0" * 64
-    write(root / "evaluate" / "metrics.json", report)
+    evaluated(lambda report: report["models"]["infer-tflite"]["model"].update(sha256="0" * 64))(root)
+
+
+def older_evaluation(root):
+    evaluated(lambda report: report.update(schema=1))(root)
 
 
 @pytest.mark.parametrize(
@@ -240,6 +350,7 @@ def other_evaluation(root):
         (other_graph, "the model and the dataset do not have the same classes in the same order", "circle"),
         (other_label_map, "the model and the dataset do not have the same classes in the same order", "circle, square"),
         (other_evaluation, "the evaluation is of another model", "infer-tflite: " + "0" * 64),
+        (older_evaluation, "the evaluation has another schema", "1"),
         (lambda root: compiled(root, "e" * 64), "the compiled model was made from another model", "e" * 64),
     ],
 )
@@ -262,7 +373,7 @@ def test_a_class_name_of_two_lines_is_refused(package):
     assert package(change).error["what"] == "a class name cannot be written as one line of labels.txt"
 
 
-def test_detect_needs_only_litert_numpy_and_pillow_and_python_3_7(package):
+def test_detect_needs_only_litert_numpy_and_pillow_and_for_videos_pyav_or_opencv_and_python_3_7(package):
     source = text(package(), "detect.py")
     tree = ast.parse(source, feature_version=(3, 7))
     imported = {
@@ -271,5 +382,5 @@ def test_detect_needs_only_litert_numpy_and_pillow_and_python_3_7(package):
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for alias in node.names
     }
-    assert imported - set(sys.stdlib_module_names) == {"numpy", "PIL", "ai_edge_litert", "tflite_runtime"}
+    assert imported - set(sys.stdlib_module_names) == {"numpy", "PIL", "ai_edge_litert", "tflite_runtime", "av", "cv2"}
     assert not any(line.startswith("# HERE") for line in source.splitlines())
