@@ -70,6 +70,7 @@ def run_detector(task, size, detector, model):
     write_index(task, split, index["classes"], [entry["shard"] for entry in done], found, dict(model, input_size=list(size)), pixels=pixels)
     timing = _timing(done, task.cpus)
     write_json(task.output / "timing.json", timing)
+    shutil.rmtree(str(room))  # now that all is in its place; the files have one name again
     task.metrics.update({"images": timing["images"], "detections": found, "seconds_per_image": timing["seconds_per_image"]})
 
 
