@@ -101,8 +101,9 @@ class Contract:
         return {"type": "object", "additionalProperties": False, "properties": dict(self.params)}
 
     def is_path(self, param: str) -> bool:
-        """Whether the parameter names a file or folder whose contents count."""
-        return self.params[param].get("format") == "path"
+        """Whether the parameter names a file or folder whose contents count, or is a list of such."""
+        schema = self.params[param]
+        return "path" in (schema.get("format"), (schema.get("items") or {}).get("format"))
 
     def defaults(self) -> dict[str, Any]:
         """Every parameter with its default; None where it has none."""

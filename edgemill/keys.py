@@ -29,11 +29,12 @@ class KeyMaker:
         return self._sources[contract.folder]
 
     def params(self, step: Step) -> dict[str, object]:
-        """Normalized parameters: a `format: path` one counts with the digest of its contents."""
-        return {
-            name: {"sha256": self._index.digest(Path(str(value)))} if value is not None and step.contract.is_path(name) else value
-            for name, value in step.params.items()
-        }
+        """Normalized parameters: a `format: path` one counts with the digest of its contents, a list of such with each one's, in order."""
+        found: dict[str, list[dict[str, str]]] = {}
+        for name, _, path in step.sources():
+            found.setdefault(name, []).append({"sha256": self._index.digest(path)})
+        digests = {name: values if isinstance(step.params[name], list) else values[0] for name, values in found.items()}
+        return {**step.params, **digests}
 
     def key(self, step: Step, inputs: Inputs) -> str:
         """sha256 over schema, contract, source, image, output kind, parameters and the inputs' digests.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import graphlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,8 @@ PIPELINE_SCHEMA: dict[str, Any] = {
 class Step:
     """A stage as a pipeline uses it.
 
-    `params` is complete; a `format: path` one is an absolute path. `inputs` maps each input to the steps that feed it, in order.
+    `params` is complete; a `format: path` one is an absolute path, or a list of such. `inputs` maps each input to the steps that feed it,
+    in order.
     An `optional` step may be unavailable or fail without stopping the pipeline.
     """
 
@@ -63,6 +64,12 @@ class Step:
     inputs: Mapping[str, tuple[str, ...]]
     optional: bool
     where: str
+
+    def sources(self) -> Iterator[tuple[str, int, Path]]:
+        """What its `format: path` parameters name: the parameter, the place in its list (0 where it is none), and the path."""
+        for name, value in self.params.items():
+            if value is not None and self.contract.is_path(name):
+                yield from ((name, place, Path(path)) for place, path in enumerate(as_list(value)))
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,11 @@ class Pipeline:
             if name in wanted:
                 wanted.update(feeder for feeders in self.steps[name].inputs.values() for feeder in feeders)
         return replace(self, steps={name: step for name, step in self.steps.items() if name in wanted})
+
+
+def as_list(value: Any) -> list[Any]:
+    """A list as it is, anything else as one of its own."""
+    return value if isinstance(value, list) else [value]
 
 
 def pipeline_names(folder: Path = PIPELINES) -> list[str]:
@@ -171,7 +183,9 @@ def _step(
     for param, value in params.items():
         if value is not None and contract.is_path(param):
             place = f"--set {name}.{param}" if param in overrides else document.where((*location, "params", param))
-            params[param] = _existing(value, Path.cwd() if param in overrides else document.path.parent, place, f"{name}.{param}")
+            base = Path.cwd() if param in overrides else document.path.parent
+            found = [_existing(each, base, place, f"{name}.{param}") for each in as_list(value)]
+            params[param] = found if isinstance(value, list) else found[0]
         elif isinstance(value, int | float) and not isinstance(value, bool):
             params[param] = _normal(value, contract.params[param]["type"])
     inputs = {key: (value,) if isinstance(value, str) else tuple(value) for key, value in fields.get("inputs", {}).items()}

@@ -95,6 +95,8 @@ def _type(schema: Any) -> str:
         return " \\| ".join(str(value) for value in schema["enum"])
     if schema.get("format") == "path":
         return "path"
+    if (schema.get("items") or {}).get("format") == "path":
+        return "paths"
     limits = [
         f"{sign} {schema[key]}"
         for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<"))

@@ -183,8 +183,7 @@ class StepRun:
         return bundle((artifact.manifest for artifact in made.values()), brief=True)
 
     def _sources(self) -> list[Path]:
-        step = self.status.step
-        return [Path(value) for name, value in step.params.items() if value is not None and step.contract.is_path(name)]
+        return [path for _, _, path in self.status.step.sources()]
 
     def _reads(self) -> list[Path]:
         return [artifact.path for bound in self.status.inputs.values() for _, artifact in bound] + self._sources()

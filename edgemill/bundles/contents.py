@@ -16,7 +16,7 @@ from edgemill.documents import display, load_yaml
 from edgemill.engines.seam import Engine
 from edgemill.errors import BundleError, RequestError
 from edgemill.hashing import walk
-from edgemill.pipelines import Pipeline, Step
+from edgemill.pipelines import Pipeline, Step, as_list
 from edgemill.plan import make_plan
 from edgemill.workspace import Workspace
 
@@ -119,8 +119,7 @@ def data_files(pipelines: Iterable[Pipeline], project: Project) -> tuple[list[It
     places: dict[Path, str] = {}
     items: list[Item] = []
     sources: dict[str, Source] = {}
-    for pipeline, step, param in external(pipelines):
-        found = Path(str(step.params[param]))
+    for pipeline, step, param, number, found in external(pipelines):
         files = {"": found} if found.is_file() else {f"/{name}": Path(entry.path) for name, entry, _ in walk(found)}
         if _of_project(found, files.values(), known):
             continue
@@ -130,18 +129,17 @@ def data_files(pipelines: Iterable[Pipeline], project: Project) -> tuple[list[It
         if real not in places:
             places[real] = DATA + _place(found.name, {place.rpartition("/")[2] for place in places.values()})
             items += [Item(places[real] + name, path) for name, path in files.items()]
-        spelled = _spelled(pipeline, step, param, found)
+        spelled = _spelled(pipeline, step, param, number, found)
         sources[spelled] = Source(spelled, places[real])
     return items, sorted(sources.values(), key=lambda source: source.path)
 
 
-def external(pipelines: Iterable[Pipeline]) -> Iterator[tuple[Pipeline, Step, str]]:
-    """Each parameter that names a file or folder, with its pipeline and step."""
+def external(pipelines: Iterable[Pipeline]) -> Iterator[tuple[Pipeline, Step, str, int, Path]]:
+    """Each file or folder that a parameter names, with its pipeline, step, parameter and place in the parameter's list."""
     for pipeline in pipelines:
         for step in pipeline.steps.values():
-            for param, value in step.params.items():
-                if value is not None and step.contract.is_path(param):
-                    yield pipeline, step, param
+            for param, number, path in step.sources():
+                yield pipeline, step, param, number, path
 
 
 def _of_project(found: Path, files: Iterable[Path], known: set[str]) -> bool:
@@ -164,10 +162,10 @@ def _place(name: str, taken: set[str]) -> str:
     return candidate
 
 
-def _spelled(pipeline: Pipeline, step: Step, param: str, found: Path) -> str:
+def _spelled(pipeline: Pipeline, step: Step, param: str, number: int, found: Path) -> str:
     """A path as the far side will look for it: absolute if the pipeline says it so, else relative to the project."""
     fields = load_yaml(pipeline.path).data["stages"][step.name] or {}
-    written = str((fields.get("params") or {}).get(param, ""))
+    written = str(as_list((fields.get("params") or {}).get(param, ""))[number])
     return str(found) if os.path.isabs(os.path.expanduser(written)) else Path(os.path.relpath(found, PROJECT)).as_posix()
 
 

@@ -1,6 +1,7 @@
 """Making bundles of a small project with the real command line: what goes in, and what is refused."""
 
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -208,6 +209,21 @@ def test_data_outside_the_project_is_named_and_goes_in_when_it_is_asked_for(proj
     assert [(source.path, source.place) for source in index_of(place).data] == [("../my words", "bundled/data/my-words")]
     target = far(project, place)
     assert (target / "bundled" / "data" / "my-words" / "sub" / "ü.txt").read_text() == "two"
+
+
+def test_so_does_each_path_of_a_list(project, outside):
+    folder = project.stages / "listing"
+    shutil.copytree(project.stages / "read", folder)
+    contract = (folder / "stage.yaml").read_text()
+    listed = "paths: {type: array, items: {type: string, format: path}, description: Files.}"
+    (folder / "stage.yaml").write_text(contract.replace("path: {type: string, format: path, description: A file or folder.}", listed))
+    project.write_pipeline(
+        f"schema: 1\nstages: {{listing: {{params: {{paths: [../../my words/a.txt, '{outside / 'sub'}', ../data/words.txt]}}}}}}\n", "out"
+    )
+    git(project, "add", ".")
+    git(project, "commit", "-q", "-m", "A list")
+    carried = [(source.path, source.place) for source in index_of(made(project, "--data", pipeline="out")).data]
+    assert carried == [("../my words/a.txt", "bundled/data/a.txt"), (str(outside / "sub"), "bundled/data/sub")]
 
 
 @pytest.mark.parametrize("name", ["a\nb", "A.TXT"])

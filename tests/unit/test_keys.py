@@ -7,6 +7,7 @@ import pytest
 from mini import Mini
 
 from edgemill.engines.local import LocalEngine
+from edgemill.errors import RequestError
 from edgemill.plan import State, make_plan
 from edgemill.workspace import Workspace
 
@@ -155,3 +156,54 @@ def test_going_back_finds_what_was_made_before(project):
     assert project.ran("chain", "shout.times=2") == ["act", "page", "shout"]
     assert project.ran() == []
     assert project.ran("chain", "shout.times=2") == []
+
+
+LISTING = """from pathlib import Path
+from _runtime import run
+def main(task):
+    (task.output / "text.txt").write_text("".join(Path(path).read_text() for path in task.params["paths"]))
+run(main)
+"""
+CONTRACT = """schema: 1
+help: Several files.
+image: host
+output: {kind: text}
+params: {paths: {type: array, items: {type: string, format: path}, description: Where they are.}}
+"""
+
+
+@pytest.fixture
+def listing(mini):
+    """listing(path, …) builds a stage whose parameter is a list of paths, and returns its key and what it read."""
+    (mini.stages / "listing").mkdir()
+    (mini.stages / "listing" / "stage.yaml").write_text(CONTRACT)
+    (mini.stages / "listing" / "run.py").write_text(LISTING)
+    for name in ("one", "two"):
+        (mini.root / "data" / name).write_text(name)
+
+    def call(*paths):
+        mini.write_pipeline(f"schema: 1\nstages: {{listing: {{params: {{paths: [{', '.join(paths)}]}}}}}}\n")
+        status = mini.build("own")["listing"]
+        return status.key, (status.artifact.path / "text.txt").read_text(), status.artifact.manifest["params"]
+
+    call.project = mini
+    return call
+
+
+def test_each_path_of_a_list_counts_with_its_contents_and_its_place(listing):
+    key, text, params = listing("../data/one", "../data/two")
+    assert text == "onetwo"
+    assert [set(each) for each in params["paths"]] == [{"sha256"}, {"sha256"}]
+    shutil.copy(listing.project.root / "data" / "one", listing.project.root / "data" / "three")
+    assert listing("../data/three", "../data/two")[:2] == (key, text)
+    other = listing("../data/two", "../data/one")
+    assert (other[0] == key, other[1]) == (False, "twoone")
+    (listing.project.root / "data" / "one").write_text("1")
+    changed = listing("../data/one", "../data/two")
+    assert (changed[0] == key, changed[1]) == (False, "1two")
+
+
+def test_a_path_of_a_list_that_is_not_there_is_a_wrong_request(listing):
+    with pytest.raises(RequestError, match="no such file or folder") as caught:
+        listing("../data/one", "../data/four")
+    assert caught.value.found.endswith("data/four")
