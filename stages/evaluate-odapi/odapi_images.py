@@ -34,19 +34,19 @@ class Boxes(NamedTuple):
     masks: Any
 
 
-def image_truth(image, ids, masks):
-    """The `Truth` of an image of SPLIT.jsonl (a dict). ids: {class: id}; masks: whether they are wanted.
+def image_truth(image, class_id, masks):
+    """The `Truth` of an image of SPLIT.jsonl (a dict). class_id: name -> id; masks: whether they are wanted.
 
     Raises StageError where a mask is damaged.
     """
     objects, labels = image["objects"], image.get("labels") or {}
     return Truth(
         np.array([item["bbox"] for item in objects], float).reshape(-1, 4)[:, [1, 0, 3, 2]],
-        np.array([ids[item["class"]] for item in objects], int),
+        np.array([class_id(item["class"]) for item in objects], int),
         np.array([item["difficult"] for item in objects], bool),
         np.array([item["group_of"] for item in objects], bool),
-        np.array([ids[name] for name in labels.get("present", [])], int),
-        np.array([ids[name] for name in labels.get("absent", [])], int),
+        np.array([class_id(name) for name in labels.get("present", [])], int),
+        np.array([class_id(name) for name in labels.get("absent", [])], int),
         _truth_masks(image) if masks else None,
     )
 
@@ -77,8 +77,6 @@ def found_boxes(found, masks):
     if not masks:
         return own, None
     codes = mask_codes(found)
-    if codes is None:
-        raise StageError("a record's detections have no masks", found.where, "image/detection/mask", "nothing", "infer again")
     pixels = np.zeros((len(codes), found.height, found.width), np.uint8)
     for mask, code in zip(pixels, codes):
         mask[...] = rle.decode(code)

@@ -13,10 +13,8 @@ import numpy as np
 from object_detection.core.standard_fields import DetectionResultFields, InputDataFields
 from object_detection.utils import object_detection_evaluation as api
 
+from _detection.accuracy import DIGITS
 from _runtime import StageError
-
-# Digits kept: the last bits of a mean may differ between processors, and the artifact's digest must not.
-DIGITS = 6
 
 
 class Protocol(NamedTuple):

@@ -5,6 +5,7 @@ from vrd_names import Names
 from vrd_scoring import PROTOCOLS, score
 from vrd_tables import LABELS, PREDICTIONS, RELATIONS, read_labels, read_predictions, read_relations
 
+from _detection.accuracy import Accuracy, enforce, gates, ledger
 from _runtime import StageError, run, sha256_file, write_json
 
 _SHOWN = 5
@@ -25,7 +26,6 @@ def main(task):
     _warn(task, verified, found, left_out, (classes, relationships))
     results = _results(task, images, (truth, verified, found), relationships.by_id())
     _write(task, results, {"images": len(images), "relations": truth.rows}, found)
-    _enforce(task, results[0])
 
 
 def _results(task, images, tables, relationships):
@@ -49,8 +49,11 @@ def _results(task, images, tables, relationships):
 
 
 def _write(task, results, counts, found):
-    name, first = task.params["model"], results[0]["models"][task.params["model"]]
+    """Write metrics.json, and raise StageError where the gate does not pass."""
+    name, first = task.params["model"], results[0]
     model = {"kind": "external", "runtime": None, "version": None, "sha256": sha256_file(task.params["predictions"])}
+    accuracies = [Accuracy(name, model["kind"], first["models"][name]["map"], None, {})]
+    judged = gates({"min_map": task.params["min_map"]}, accuracies)
     task.tools["tf-object-detection"] = version("tf-object-detection")
     write_json(
         task.output / "metrics.json",
@@ -63,30 +66,11 @@ def _write(task, results, counts, found):
             order=[name],
             models={name: {"model": model, "detections": found.rows}},
             protocols=results,
-            ledger=[{"model": name, "kind": "external", "against": None, "map": first["map"], "map_change": None}],
-            gates=_gates(task, results[0]),
+            ledger=ledger(accuracies, ["map"]),
+            gates=judged,
         ),
     )
-
-
-def _gates(task, first):
-    limit, name = task.params["min_map"], task.params["model"]
-    if limit is None:
-        return []
-    value = first["models"][name]["map"]
-    return [{"name": "min_map", "model": name, "class": None, "limit": limit, "value": value, "passed": value >= limit}]
-
-
-def _enforce(task, first):
-    for gate in _gates(task, first):
-        if not gate["passed"]:
-            raise StageError(
-                "the model did not pass: %s has mAP %.4f by %s" % (gate["model"], gate["value"], first["protocol"]),
-                "%s.min_map" % task.name,
-                "at least %.4f" % gate["limit"],
-                "%.4f" % gate["value"],
-                "mend the model, or lower %s.min_map" % task.name,
-            )
+    enforce(judged, accuracies, {"map": "mAP by %s" % first["protocol"]})
 
 
 def _warn(task, verified, found, left_out, names):

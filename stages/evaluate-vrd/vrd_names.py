@@ -51,7 +51,7 @@ class Names:
 def _label_map(path):
     """{name: id}, with gaps as they are."""
     try:
-        with open(str(path), encoding="utf-8-sig") as stream:
+        with open(str(path), encoding="utf-8") as stream:
             items = read_items(stream.read(), path)
     except OSError as error:
         raise StageError("the label map cannot be read", path, "a .pbtxt file", error.strerror, "check the path") from None

@@ -6,8 +6,7 @@ import numpy as np
 from object_detection.core.standard_fields import DetectionResultFields, InputDataFields
 from object_detection.utils import vrd_evaluation as api
 
-# Digits kept: the last bits of a mean may differ between processors, and the artifact's digest must not.
-DIGITS = 6
+from _detection.accuracy import DIGITS
 
 # Protocol: (title, evaluator).
 PROTOCOLS = {

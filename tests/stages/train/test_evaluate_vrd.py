@@ -8,6 +8,10 @@ from object_detection.core.standard_fields import DetectionResultFields, InputDa
 from object_detection.utils import vrd_evaluation as api
 from vrd_files import LABELS, PREDICTIONS, RELATIONS, label, relation, table
 
+from stage_helpers import load
+
+vrd_tables = load("evaluate-vrd", "vrd_tables")
+
 PARAMS = {
     "labels": None,
     "class_label_map": None,
@@ -275,7 +279,7 @@ def test_the_gate_looks_at_the_first_protocol(evaluate):
     swapped = [relation("a", RIDES, HORSE, MAN, 0.9)]
     assert evaluate(TRUTH[:1], swapped, min_map=0.6).error is None
     error = evaluate(TRUTH[:1], swapped, min_map=0.6, protocols=["oid-vrd-relation", "oid-vrd-phrase"]).error
-    assert error["what"] == "the model did not pass: predictions has mAP 0.0000 by oid-vrd-relation"
+    assert error["what"] == "the model did not pass: predictions has mAP by oid-vrd-relation 0.0000"
 
 
 def test_no_predictions_are_zeros_and_a_warning(evaluate):
@@ -408,6 +412,22 @@ def test_predictions_of_other_images_are_left_out_where_that_is_wanted(evaluate)
     outcome = evaluate(TRUTH, [GOOD, changed(GOOD, "ImageID", "z")], [], unknown_images="ignore")
     assert metrics(outcome, "oid-vrd-relation") == metrics(evaluate(TRUTH, [GOOD], []), "oid-vrd-relation")
     assert "1 predictions are of images that the ground truth lacks: they are left out" in outcome.result["warnings"]
+
+
+def test_a_predicted_box_may_stick_out_of_the_image(evaluate):
+    outside = relation("a", RIDES, [-0.05, -0.1, 0.5, 0.4], [0.3, -0.05, 1.1, 0.4], 0.9)
+    assert metrics(evaluate(TRUTH[:1], [outside]), "oid-vrd-relation")["mAP@0.5IOU"] == 1
+
+
+def test_an_image_s_rows_stay_in_their_order():
+    table_of = vrd_tables.Table(scored=True)
+    for number in range(1000):
+        table_of.add("ab"[number % 2], [number] * 8, [number] * 3, number)
+    assert table_of.rows == 1000
+    assert table_of.of("b").scores.tolist() == list(range(1, 1000, 2))
+    assert table_of.of("b").boxes[3].tolist() == [7] * 8
+    assert table_of.of("a").labels[-1].tolist() == [998] * 3
+    assert [len(column) for column in table_of.of("c")] == [0, 0, 0]
 
 
 def test_an_image_that_only_has_labels_is_one_of_the_ground_truth(evaluate):
