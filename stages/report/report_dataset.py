@@ -5,14 +5,16 @@ import math
 from collections import Counter
 
 import ijson
-from bar_chart import bar_chart
 
 from _detection.dataset import FLAGS, load
+from _report.gallery import within
+from _report.plots import bar_chart
 
 USUAL_SPLITS = ("train", "val", "test")
 SEVERITIES = ("error", "warning", "note")
 FIRST = 10  # problems of each kind, told one by one
 MOST_BARS = 30  # classes in a chart
+SHEET_BYTES = 400_000  # of the contact sheet in the page
 # Edges of the histogram of box sizes, in percent: about a factor of 1.5 apart, because sizes spread over orders of magnitude.
 SIZE_EDGES = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70)
 _SIZE_NAMES = ("below 1 %", *("%d–%d %%" % pair for pair in zip(SIZE_EDGES, SIZE_EDGES[1:], strict=False)), "70 % and more")
@@ -93,7 +95,8 @@ def _charts(number, name, splits, classes):
         ["objects", "images"],
         [(each, [split.of_class[each], split.images_of_class[each]]) for each in order[:MOST_BARS]],
         "number",
-        f"Objects of each class in the split {name}, and images that show it.",
+        lead=f"Objects of each class in the split {name}, and images that show it.",
+        table=False,
     )
     yield bar_chart(
         f"sizes-{number}",
@@ -101,7 +104,7 @@ def _charts(number, name, splits, classes):
         ["boxes"],
         list(zip(_SIZE_NAMES, ([count] for count in split.sizes), strict=True)),
         "boxes",
-        f"Boxes of the split {name} by the square root of their share of the image's area.",
+        lead=f"Boxes of the split {name} by the square root of their share of the image's area.",
         log=False,  # the shape of the distribution is what one looks for; the numbers tell the small ones
     )
 
@@ -122,5 +125,10 @@ def _audit(path):
 
 
 def _sheet(path):
-    """The contact sheet as a data URI, or None where there is none."""
-    return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode("ascii") if path.is_file() else None
+    """The contact sheet as a data URI, smaller where it is large, or None where there is none."""
+    if not path.is_file():
+        return None
+    data = path.read_bytes()
+    if len(data) > SHEET_BYTES:
+        data = within(path, SHEET_BYTES)
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")

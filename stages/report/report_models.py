@@ -1,43 +1,10 @@
-"""The page's part on the model itself: accuracy side by side, fake-quantization, the .tflite's lint, compilation, the package."""
+"""The page's part on the model itself: fake-quantization, the .tflite's lint, compilation, the package."""
 
-from page import in_bytes, plain, seconds
+from _report.page import in_bytes, plain, seconds
 
 # Statuses of fake_quant_audit.json that mean: this layer's range is known. A concat may take its inputs' ranges.
 GOOD_LAYER = ("ok", "from inputs")
 POSTPROCESS_FACTS = ("max_detections", "nms_iou_threshold", "nms_score_threshold", "use_regular_nms")
-
-
-def evaluations(artifacts):
-    """Metrics of each model in columns, classes in rows, gates; and each model's time per image where its detections are here."""
-    return [_evaluation(each, artifacts) for each in artifacts.of("evaluation")]
-
-
-def _evaluation(artifact, artifacts):
-    report = artifact.json("metrics.json")
-    timings = {each.name: (each.json("timing.json") or {}).get("seconds_per_image") for each in artifacts.of("detections")}
-    names = report.get("order") or sorted(report["models"])
-    models = [{"name": name, **report["models"][name], "seconds_per_image": timings.get(name)} for name in names]
-    return {
-        "name": artifact.name,
-        "split": report.get("split"),
-        "images": report["images"],
-        "objects": report.get("objects"),
-        "crowd_regions": report.get("crowd_regions"),
-        "models": models,
-        "heads": [f"#{name}" for name in names] + [f"#{each['model']} \N{MINUS SIGN} {each['against']}" for each in report["differences"]],
-        "differences": report["differences"],
-        "gates": report["gates"],
-        "classes": _classes(models),
-    }
-
-
-def _classes(models):
-    rows = {}
-    for model in models:
-        for each in model.get("per_class") or []:
-            row = rows.setdefault(each["class"], {"class": each["class"], "objects": each.get("objects"), "models": {}})
-            row["models"][model["name"]] = each
-    return list(rows.values())
 
 
 def audits(artifacts):
@@ -73,7 +40,7 @@ def tflites(artifacts):
                 "name": each.name,
                 "usable": lint["usable"],
                 "unusable_because": lint.get("unusable_because"),
-                "bytes": lint.get("bytes", _size(each, "model.tflite")),
+                "bytes": lint.get("bytes", each.bytes_of("model.tflite")),
                 "facts": _model_facts(lint),
                 "operators": lint["operators"],
                 "inputs": lint["inputs"],
@@ -101,7 +68,7 @@ def compilations(artifacts):
                 "facts": [
                     ("compiler", " ".join(str(value) for value in told["compiler"].values())),
                     ("time", seconds(told["seconds"])),
-                    ("size", in_bytes(_size(each, "model_edgetpu.tflite"))),
+                    ("size", in_bytes(each.bytes_of("model_edgetpu.tflite"))),
                 ],
                 "log": log.read_text(encoding="utf-8", errors="replace")[-8000:] if log.is_file() else None,
             }
@@ -120,8 +87,3 @@ def packages(artifacts):
         ]
         found.append({"name": each.name, "files": sorted(files, key=lambda file: file["path"])})
     return found
-
-
-def _size(artifact, name):
-    path = artifact.path / name
-    return path.stat().st_size if path.is_file() else None

@@ -2,6 +2,9 @@
 
 from stage_graph import layout
 
+from _report.evaluations import readable
+from _report.page import count, in_bytes, listed, metric, signed
+
 STATES = {
     "ran": ("ran now", "✓"),
     "published": ("already published", "●"),
@@ -68,44 +71,22 @@ def graph(rows):
     return {"drawing": layout({row["name"]: row["inputs"] for row in rows}), "rows": {row["name"]: row for row in rows}}
 
 
-def verdict(rows, evaluations, models):
-    """{"css", "word", "text"}: what the run came to, from the states, the gates and the lints."""
-    failed = [row["name"] for row in rows if row["state"] in ("failed", "damaged")]
-    unusable = [model["name"] for model in models if model["usable"] is False]
-    gates = [gate for evaluation in evaluations for gate in evaluation["gates"]]
-    if unusable:
-        return {
-            "css": "bad",
-            "word": "Not for use",
-            "text": f"{_names(unusable)} was made with dummy ranges: what it puts out means nothing.",
-        }
-    if failed and any(not row["optional"] for row in rows if row["name"] in failed):
-        return {"css": "bad", "word": "Failed", "text": f"{_names(failed)} failed; the page tells of what was made."}
-    if any(not gate["passed"] for gate in gates):
-        return {"css": "bad", "word": "Below the gate", "text": "A gate did not pass; see Accuracy."}
-    if gates:
-        return {"css": "good", "word": "Passed", "text": f"All {len(gates)} gates passed." if len(gates) > 1 else "The gate passed."}
-    if evaluations:
-        return {"css": "plain", "word": "Measured", "text": "The pipeline sets no gate: nothing says how good is good enough."}
-    return {"css": "plain", "word": "Not evaluated", "text": "No artifact tells how well the model does."}
-
-
 def headline(evaluations, models, packages):
-    """Cards of the most telling numbers: [{"label", "value", "format", "note"}]; `format` names a template filter."""
+    """Cards of the most telling numbers: [{"label", "value", "note"}]: of the evaluation on the test split, or else of the first."""
     cards = []
-    for evaluation in evaluations[:1]:
-        cards += [_card(model["name"], model["map50"], "metric", f"mAP@0.5 on {evaluation['split']}") for model in evaluation["models"]]
-        cards += [
-            _card(f"{difference['against']} → {difference['model']}", difference["map50"], "signed", "mAP@0.5, change")
-            for difference in evaluation["differences"]
-        ]
-    cards += [_card(model["name"], model["bytes"], "bytes", "size of the .tflite") for model in models if model["bytes"] is not None]
-    cards += [_card(package["name"], len(package["files"]), "count", "files in the package") for package in packages[:1]]
+    measured = sorted(readable(evaluations, coco=True), key=lambda each: each["split"] != "test")
+    for evaluation in measured[:1]:
+        cards += [_card(each["name"], metric(each.get("map50")), f"mAP@0.5 on {evaluation['split']}") for each in evaluation["models"]]
+        loss = evaluation["loss"]
+        if loss:
+            cards.append(_card(f"{loss['against']} → {loss['model']}", signed(loss["map50_change"]), "largest loss of mAP@0.5"))
+    cards += [_card(each["name"], in_bytes(each["bytes"]), "size of the .tflite") for each in models if each["bytes"] is not None]
+    cards += [_card(each["name"], count(len(each["files"])), "files in the package") for each in packages[:1]]
     return cards
 
 
-def _card(label, value, form, note):
-    return {"label": label, "value": value, "format": form, "note": note}
+def _card(label, value, note):
+    return {"label": label, "value": value, "note": note}
 
 
 def unchecked(rows, artifacts, evaluations):
@@ -124,21 +105,34 @@ def unchecked(rows, artifacts, evaluations):
         told.append("No Edge TPU took part: the compiled model was not run. Its accuracy and speed on a device are not measured.")
     if artifacts.first("tflite") is not None:
         told.append("The model was run on the machine that built it, not on the device it is for: times on the device are not measured.")
-    if not evaluations:
-        told.append("No accuracy was measured: no evaluation is among the artifacts.")
-    for evaluation in evaluations:
-        empty = [row["class"] for row in evaluation["classes"] if not row["objects"]]
-        if empty:
-            told.append(
-                f"The split {evaluation['split']} has no example of {_names(empty)}: these classes have no AP and the means leave them out."
-            )
-        if not evaluation["gates"]:
-            told.append("The pipeline sets no gate: neither a loss in conversion nor a low mAP would have stopped it.")
+    told += _unmeasured(evaluations)
     if artifacts.first("frozen-graph") is None:
         told.append("The fake-quantization of the layers was not looked at: no frozen graph is among the artifacts.")
     if not any(row["state"] for row in rows):
         told.append("No run was told to this page: which stages ran just now and which had been published before is not known.")
     return told
+
+
+def _unmeasured(evaluations):
+    if not readable(evaluations):
+        yield "No accuracy was measured: no evaluation is among the artifacts."
+    for each in evaluations:
+        if each["unreadable"]:
+            yield f"The evaluation {each['name']} could not be read: {each['unreadable']}."
+    for each in readable(evaluations):
+        if not each["gates"]:
+            yield f"{each['name']} has no gate: neither a loss in the chain nor a low mAP would have stopped the pipeline."
+        for protocol in each.get("protocols", ()):
+            if protocol["not_computed_because"]:
+                yield f"{each['name']} did not compute {protocol['title']}: {protocol['not_computed_because']}."
+    for each in readable(evaluations, coco=True):
+        empty = [row["class"] for row in each["classes"] if not row["objects"]]
+        if empty:
+            yield f"The split {each['split']} has no example of {listed(empty)}: these classes have no AP and the means leave them out."
+        if each["loss"] and each["loss"]["unknown_because"]:
+            yield f"Which layers the largest loss comes from ({each['name']}) is not known: {each['loss']['unknown_because']}."
+        if each["lacks"]:
+            yield f"The evaluation {each['name']} does not hold {listed(each['lacks'])}."
 
 
 def warnings(artifacts):
@@ -155,7 +149,3 @@ def warnings(artifacts):
 def tools(artifacts):
     """[(stage, {tool: version})] of the artifacts that tell their tools."""
     return [(each.name, each.manifest["tools"]) for each in artifacts.all if each.manifest.get("tools")]
-
-
-def _names(names):
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

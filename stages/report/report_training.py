@@ -1,7 +1,7 @@
 """The page's part on how the model was made: configuration and training."""
 
-from line_chart import Mark, Series, line_chart
-from page import plain, seconds
+from _report.page import plain, seconds
+from _report.plots import Mark, Series, line_chart
 
 
 def configs(artifacts):
@@ -46,32 +46,37 @@ def _training(artifact, number):
 
 
 def _charts(number, steps, evaluations, delay, last):
-    when = f" Quantization starts at step {delay}." if delay else ""
-    common = {"x_label": "step", "x_range": (0, last), "marks": [Mark(delay, "quantization starts")] if delay else []}
+    when = f" Quantization starts at step {delay:,}." if delay else ""
+    common = {"x_range": (0, last), "marks": [Mark(delay, "quantization starts")] if delay else []}
     yield line_chart(
         f"loss-{number}",
         "Loss",
-        [Series("training loss", _points(steps, "loss"), False), Series("validation loss", _points(evaluations, "loss"), True)],
-        description=f"Loss at each recorded training step, and at each evaluation.{when}",
+        [Series("training loss", points(steps, "loss")), Series("validation loss", points(evaluations, "loss"), markers=True)],
+        "step",
+        lead=f"Loss at each recorded training step, and at each evaluation.{when}",
         **common,
     )
     yield line_chart(
         f"rate-{number}",
         "Learning rate",
-        [Series("learning rate", _points(steps, "learning_rate"), False)],
+        [Series("learning rate", points(steps, "learning_rate"))],
+        "step",
         log=False,
-        description=f"Learning rate at each recorded step.{when}",
+        lead=f"Learning rate at each recorded step.{when}",
         **common,
     )
     yield line_chart(
         f"map-{number}",
         "mAP of the evaluations during training",
-        [Series("mAP@0.5", _points(evaluations, "map50"), True), Series("mAP", _points(evaluations, "map"), True)],
+        [Series("mAP@0.5", points(evaluations, "map50"), markers=True), Series("mAP", points(evaluations, "map"), markers=True)],
+        "step",
         y_range=(0, 1),
-        description=f"mAP and mAP at IoU 0.5 of each evaluation.{when}",
+        lead=f"mAP and mAP at IoU 0.5 of each evaluation.{when}",
+        table=False,
         **common,
     )
 
 
-def _points(rows, name):
+def points(rows, name):
+    """[(step, value)] of a training history's rows that tell it."""
     return [(row["step"], row[name]) for row in rows if row.get(name) is not None]

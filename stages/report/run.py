@@ -1,66 +1,66 @@
 """One HTML page about a run: nothing on it that was not read from an artifact or the task."""
 
 from importlib.metadata import version
+from pathlib import Path
 
-from example_pictures import boxes_above, pictures
-from page import render
-from report_artifacts import Artifacts
 from report_dataset import datasets
-from report_models import audits, compilations, evaluations, packages, tflites
-from report_overview import graph, headline, stages, tools, unchecked, verdict, warnings
+from report_models import audits, compilations, packages, tflites
+from report_overview import graph, headline, stages, tools, unchecked, warnings
+from report_pictures import galleries
+from report_provenance import provenance
 from report_training import configs, trainings
 
-from _detection.dataset import load
+from _report.artifacts import Artifacts
+from _report.evaluations import evaluations, latencies, readable
+from _report.page import render
+from _report.verdict import verdict
 from _runtime import run, write_text
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
 def main(task):
     """Gather, then render; an artifact of a kind that is absent leaves its part of the page out."""
     artifacts = Artifacts(task.inputs("artifacts"))
-    rows, models = stages(task.run, artifacts), tflites(artifacts)
-    measured, packed = evaluations(artifacts), packages(artifacts)
+    rows, models, packed = stages(task.run, artifacts), tflites(artifacts), packages(artifacts)
+    found = evaluations(artifacts)
+    shown = galleries(
+        artifacts,
+        readable(found, coco=True),
+        task.params["pictures"],
+        task.params["picture_bytes"],
+        lambda done, every: task.progress(done, every, "gallery"),
+    )
+    states = [(row["name"], row["state"], row["optional"]) for row in rows]
     html = render(
+        TEMPLATES,
+        "report.html",
         {
             "run": task.run,
             "rows": rows,
             "graph": graph(rows),
-            "verdict": verdict(rows, measured, models),
-            "cards": headline(measured, models, packed),
-            "unchecked": unchecked(rows, artifacts, measured),
+            "verdict": verdict(states, found, [model["name"] for model in models if model["usable"] is False]),
+            "cards": headline(found, models, packed),
+            "unchecked": unchecked(rows, artifacts, found),
             "datasets": datasets(artifacts),
             "configs": configs(artifacts),
             "trainings": trainings(artifacts),
-            "evaluations": measured,
-            "galleries": _galleries(task, artifacts),
+            "accuracy": [each for each in found if each["coco"]],
+            "protocols": readable(found, coco=False),
+            "latencies": latencies(artifacts),
+            "galleries": shown,
             "audits": audits(artifacts),
             "models": models,
             "compilations": compilations(artifacts),
             "packages": packed,
             "warnings": warnings(artifacts),
+            "provenance": provenance(artifacts),
             "tools": tools(artifacts),
-            "threshold": task.params["threshold"],
-        }
+        },
     )
     write_text(task.output / "report.html", html)
-    task.tools.update({name: version(name) for name in ("jinja2", "pillow")})
-    task.metrics["bytes"] = len(html.encode("utf-8"))
-
-
-def _galleries(task, artifacts):
-    """Example pictures of each split that a model ran on: [{"split", "worst", "best"}]."""
-    dataset, count = artifacts.first("dataset"), task.params["pictures"]
-    if dataset is None or not count:
-        return []
-    by_split = {}
-    for each in artifacts.of("detections"):
-        by_split.setdefault(each.json("inference.json")["split"], []).append(each)
-    galleries = []
-    for split, models in by_split.items():
-        # Cut down one by one: the lists of a large split are large.
-        boxes = [(model.name, boxes_above(model.json("detections.json"), task.params["threshold"])) for model in models]
-        galleries.append({"split": split, **pictures(load(dataset.path), split, boxes, count)})
-        task.progress(len(galleries), len(by_split), "gallery")
-    return galleries
+    task.tools.update({name: version(name) for name in ("jinja2", "matplotlib", "pillow")})
+    task.metrics.update(bytes=len(html.encode("utf-8")), pictures=sum(len(each["pictures"]) for each in shown))
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ def run_stage(tmp_path):
 def run_here(tmp_path):
     """run_here(STAGE, params, inputs): like `run_stage`, but in this process, where the libraries are loaded already."""
 
-    def call(stage, params, inputs, cpus=1):
+    def call(stage, params, inputs, cpus=1, run=None):
         folder = tmp_path / f"{stage}-{len(list(tmp_path.glob(stage + '-*')))}"
-        task = Task(write_task(folder, stage, params, inputs, cpus))
+        task = Task(write_task(folder, stage, params, inputs, cpus, run))
         try:
             load(stage, "run").main(task)
         except StageError as error:

@@ -1,5 +1,8 @@
-"""Renders the page: templates with autoescape, and the filters that write numbers for people."""
+"""Renders a page: templates with autoescape, the filters that write numbers for people, and one style and script for every page."""
 
+import base64
+import functools
+import hashlib
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -9,34 +12,43 @@ MINUS = "\N{MINUS SIGN}"
 ABSENT = "\N{EN DASH}"
 
 
-def render(context):
-    """The whole page, one string: style, drawings and pictures are inside it."""
+def render(folder, template, context):
+    """A whole page, one string: style, script, drawings and pictures are inside it.
+
+    folder: of the stage's own templates, which may use the shared ones; template: the page's name there; context: what it tells.
+    """
+    shared = {name: (TEMPLATES / file).read_text(encoding="utf-8") for name, file in (("style", "report.css"), ("script", "report.js"))}
+    hashes = {f"{name}_hash": _hash(text) for name, text in shared.items()}
+    return _environment(folder).get_template(template).render(**shared, **hashes, **context)
+
+
+@functools.cache
+def _environment(folder):
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(
-        metric=metric,
-        signed=signed,
-        bytes=in_bytes,
-        seconds=seconds,
-        short=short,
-        count=count,
-        plain=plain,
-        milliseconds=milliseconds,
-        span=span,
-    )
-    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    return environment.get_template("report.html").render(style=style, **context)
+    environment.filters.update(FILTERS)
+    return environment
+
+
+def _hash(text):
+    """How a Content-Security-Policy names an inline style or script that may be used."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
 def metric(value):
     """0..1 with three decimals."""
     return ABSENT if value is None else f"{value:.3f}"
+
+
+def exact(value):
+    """0..1 with the four decimals that a limit may have."""
+    return ABSENT if value is None else f"{value:.4f}"
 
 
 def signed(value):
@@ -69,6 +81,11 @@ def milliseconds(value):
     return ABSENT if value is None else f"{value * 1000:.3g} ms" if value < 1 else f"{value * 1000:,.0f} ms"
 
 
+def percent(value):
+    """A share of 1."""
+    return ABSENT if value is None else f"{100 * value:.3g} %"
+
+
 def span(value):
     """A range as its two ends."""
     return ABSENT if value is None else " … ".join(plain(each) if each is None else f"{each:.4g}" for each in value).replace("-", MINUS)
@@ -82,6 +99,11 @@ def short(value):
 def count(value):
     """A whole number with thousands apart."""
     return ABSENT if value is None else f"{value:,}"
+
+
+def counted(value, word, plural=None):
+    """A number of things: 1 image, 2 images."""
+    return f"{value:,} {word if value == 1 else plural or word + 's'}"
 
 
 def plain(value):
@@ -99,3 +121,26 @@ def plain(value):
             else ", ".join(plain(each) for each in value)
         )
     return str(value)
+
+
+def listed(names):
+    """Names in a sentence: a, b and c."""
+    names = list(names)
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+FILTERS = {
+    "metric": metric,
+    "exact": exact,
+    "signed": signed,
+    "bytes": in_bytes,
+    "seconds": seconds,
+    "milliseconds": milliseconds,
+    "percent": percent,
+    "span": span,
+    "short": short,
+    "count": count,
+    "counted": counted,
+    "plain": plain,
+    "listed": listed,
+}
