@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from best_scores import best_score
 from coco_classes import class_jobs, evaluate_class
-from coco_metrics import curves, means, per_class
+from coco_numbers import curves, means, per_class
 
 from _detection.accuracy import Accuracy
 from _detection.workers import ordered_map

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from itertools import count
 
 from chain_steps import chain_steps
-from coco_metrics import object_counts, recall_points
+from coco_numbers import object_counts, recall_points
 from detected import read_detected
 from match_lines import match_lines, taken
 from model_evaluation import evaluate_model, has_masks

@@ -28,7 +28,7 @@ NO_GATES = {
     "max_class_loss_vs_frozen": None,
 }
 classes_of = load("evaluate", "coco_classes")
-metrics_of = load("evaluate", "coco_metrics")
+metrics_of = load("evaluate", "coco_numbers")
 detected_of = load("evaluate", "detected")
 model_of = load("evaluate", "model_evaluation")
 
