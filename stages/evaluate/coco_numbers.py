@@ -1,7 +1,8 @@
 """COCO's numbers of one model, from what pycocotools made of each class.
 
 The metric is COCO's (https://cocodataset.org/#detection-eval): average precision over IoU 0.50:0.05:0.95 and 101 recall points, at most 100
-detections per image and class. What COCO leaves open is decided as the Object Detection API's own COCO evaluation decides it:
+detections per image and class. What COCO leaves open is decided as the Object Detection API's own COCO evaluation decides it
+(metrics/coco_tools.py of the wheel tf-object-detection 0.0.3), which knows no groups:
 
 - `crowd` and `group_of` boxes are crowd regions: a detection inside one is neither right nor wrong, and missing one costs nothing.
 - `difficult` and `truncated` boxes count like all others; COCO knows no such flags.
