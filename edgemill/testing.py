@@ -26,6 +26,7 @@ PARTS = {
     "containers": None,
     "pipelines": None,
     "stages/data": "data-test",
+    "stages/detect": "detect-test",
     "stages/report": "report-test",
     "stages/train": "train-test",
     "stages/train-tf2": "train-tf2-test",

@@ -36,18 +36,19 @@ class StageError(Exception):
 class Run:
     """Detection in many pictures and videos, one after the other, and what became of them.
 
-    pictures, videos, frames: how many were done; objects: {label: how many}; problems: list of StageError, of what could not be done;
-    stopped: whether the user stopped it (Ctrl-C).
+    pictures, videos, frames: how many were done; objects: {label: how many}; notes: what the user should know; problems: list of
+    StageError, of what could not be done; stopped: whether the user stopped it (Ctrl-C).
     """
 
-    def __init__(self, detector, labels, limits, every, progress):
-        self._detector, self._labels, self._limits, self._every = detector, labels, limits, every
+    def __init__(self, detector, labels, limits, options, progress):
+        self._detector, self._labels, self._limits = detector, labels, limits
+        self._every, self._folder = options.every, options.output
         self._progress = progress
         self._before = self._left = 0  # pictures and frames that are done; sources that are not
         self.stopped = False
         self._outputs = []
         self.pictures = self.videos = self.frames = 0
-        self.objects, self.problems = {}, []
+        self.objects, self.notes, self.problems = {}, [], []
 
     def work(self, sources, targets, outputs):
         """Do all of them, each into its target; one that cannot be read is told and passed over. outputs: `Table` or the like."""
@@ -98,12 +99,11 @@ class Run:
                 writer.write(picture)
                 self._add(source, target, frame.pixels, found, (frame.number, frame.seconds))
                 number, with_objects = number + 1, with_objects + bool(found)
+                self.videos, self.frames = self.videos + (number == 1), self.frames + 1
                 count(found, counts)
                 self._tell(number, -(-video.expected // self._every))
-        self.frames += number
         if not number:
             raise UnreadableError("the video has no frames", source.name, "one or more that can be decoded", "none")
-        self.videos += 1
         self._say(["%s: %d frames, %d with objects%s" % (source.name, number, with_objects, told(counts))])
         if video.damaged:
             expected = "%d frames" % video.expected if video.expected > video.number else "a whole video"
@@ -118,8 +118,9 @@ class Run:
         return found, max(guesses, key=lambda each: each.score, default=None)
 
     def _add(self, source, target, pixels, found, moment=None):
+        drawn = os.path.relpath(target, self._folder).replace(os.sep, "/")
         for output in self._outputs:
-            output.add(Seen(source.name, target, (pixels.shape[1], pixels.shape[0]), moment), found)
+            output.add(Seen(source.name, drawn, (pixels.shape[1], pixels.shape[0]), moment), found)
         count(found, self.objects)
 
     def _say(self, lines):
@@ -204,9 +205,10 @@ def detect_all(options, names=None, progress=None):
     tables = [path for path in (options.csv, options.json) if path]
     targets = targets_of(sources.found, options.output, tables)
     check_targets(targets, tables, sources.found, options.overwrite)
-    run = Run(Detector(model, facts, options.edgetpu), labels, limits, options.every, progress or Progress())
-    for note in [*([guess] if guess else []), *notes_on(sources.passed)]:
-        print("detect.py: note: %s" % printable(note), file=sys.stderr)
+    run = Run(Detector(model, facts, options.edgetpu), labels, limits, options, progress or Progress())
+    run.notes += [*([guess] if guess else []), *notes_on(sources.passed)]
+    for note in run.notes:
+        print("detect.py: note: %s" % note, file=sys.stderr)
     for error in sources.problems:
         run.problem(error)
     try:

@@ -69,7 +69,7 @@ def _add_folder(sources, root, name, output):
     if others:
         sources.passed[name] = others
     if not found:
-        what = "%d other files" % sum(others.values()) if others else "nothing"
+        what = "other files: %d" % sum(others.values()) if others else "nothing"
         sources.problems.append(UnreadableError("there is no picture and no video in the folder", name, "one or more", what))
     sources.found.extend(sorted(found, key=lambda source: source.path.split(os.sep)))
 
@@ -109,7 +109,7 @@ def notes_on(passed):
     """A line on each folder in which files were passed over. passed: of `Sources`."""
     for name, others in passed.items():
         each = ", ".join("%s %d" % (ending or "without ending", number) for ending, number in sorted(others.items()))
-        yield "%s: %d files that are neither pictures nor videos are passed over: %s" % (name, sum(others.values()), each)
+        yield "%s: passed over, for they are neither pictures nor videos: %d (%s)" % (name, sum(others.values()), each)
 
 
 def read_picture(path, name):

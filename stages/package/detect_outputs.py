@@ -9,7 +9,6 @@ import tempfile
 import time
 from typing import NamedTuple
 
-from detect_inputs import printable
 from PIL import Image, ImageDraw, ImageFont
 
 from _detection.drawing import colour_of
@@ -19,8 +18,8 @@ COLUMNS = ("file", "frame", "time", "label", "score", "xmin", "ymin", "xmax", "y
 
 
 class Seen(NamedTuple):
-    """A picture or frame. name: of its file; drawn: the file with its boxes; size: (width, height) in pixels; moment: None, or of a frame
-    (number from 0, seconds).
+    """A picture or frame. name: of its file; drawn: that with its boxes, below the folder of the results; size: (width, height) in pixels;
+    moment: None, or of a frame (number from 0, seconds).
     """
 
     name: str
@@ -66,7 +65,7 @@ def targets_of(sources, folder, reserved=()):
     """
     targets, taken = [], {_one(path) for path in [*(source.path for source in sources), *reserved]}
     for source in sources:
-        stem = printable(os.path.splitext(os.path.basename(source.path))[0])
+        stem = os.path.splitext(os.path.basename(source.name))[0] or "picture"
         ending = ".mp4" if source.video else ".jpg"
         number, target = 1, os.path.join(folder, source.folder, stem + "_detections" + ending)
         while _one(target) in taken:

@@ -126,9 +126,10 @@ class OpenCvVideo:
             if number % every == 0:
                 found, pixels = self._capture.retrieve()
                 if not found:
-                    break
+                    self.damaged = True
+                    continue
                 yield Frame(number, round(seconds - start, 6), np.ascontiguousarray(pixels[:, :, ::-1]))
-        self.damaged = cut_short(self.expected, self.number)
+        self.damaged = self.damaged or cut_short(self.expected, self.number)
 
     def close(self):
         """Close the file."""

@@ -262,7 +262,7 @@ def test_the_json_is_coco_data_and_its_annotations_are_coco_results(detect, phot
     coco = COCO(str(path))
     assert [image["file_name"] for image in coco.imgs.values()] == [str(photo.folder / name) for name in ("a.png", "b.png")]
     assert [(image["width"], image["height"], image["drawn"]) for image in coco.imgs.values()] == [
-        (200, 100, "detections/%s_detections.jpg" % name) for name in "ab"
+        (200, 100, "%s_detections.jpg" % name) for name in "ab"
     ]
     assert {each["id"]: each["name"] for each in coco.cats.values()} == {1: "circle", 2: "square"}
     results = coco.loadRes(read(path)["annotations"])
@@ -315,8 +315,7 @@ def test_other_files_of_a_folder_are_passed_over_and_counted(detect, photo):
     code, out, err = detect(photo.folder)
     assert (code, "1 picture, " in out) == (0, True)
     assert err == (
-        "detect.py: note: %s: 5 files that are neither pictures nor videos are passed over: without ending 2, .png 1, .xml 2\n"
-        % photo.folder
+        "detect.py: note: %s: passed over, for they are neither pictures nor videos: 5 (without ending 2, .png 1, .xml 2)\n" % photo.folder
     )
 
 
@@ -329,7 +328,7 @@ def test_a_folder_without_pictures_is_told_and_the_others_are_done(detect, photo
     assert "1 picture, 2 objects" in out
     assert err.splitlines()[1:] == [
         "detect.py: error: %s: there is no picture and no video in the folder (expected one or more, found nothing)" % empty,
-        "detect.py: error: %s: there is no picture and no video in the folder (expected one or more, found 1 other files)" % other,
+        "detect.py: error: %s: there is no picture and no video in the folder (expected one or more, found other files: 1)" % other,
     ]
 
 
