@@ -38,7 +38,12 @@ def _compared(name, before, after):
     low, high = float(reference.min()), float(reference.max())
     error = float(np.sqrt(np.mean((values - reference) ** 2)))
     relative = error / (high - low) if high > low else float(error > 0)
-    return {"layer": name, "error": round(relative, DIGITS), "range": [round(low, DIGITS), round(high, DIGITS)]}
+    return {"layer": name, "error": round(relative, DIGITS), "range": [_short(low), _short(high)]}
+
+
+def _short(value):
+    """Six digits that count: a layer that was hardly trained has a range of millionths."""
+    return float("%.6g" % value) + 0.0  # no -0.0
 
 
 def read_layers(model):

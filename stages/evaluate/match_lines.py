@@ -8,8 +8,8 @@ from best_scores import short
 from error_kinds import KINDS, confusions, error_kind, missed
 from pycocotools import mask as coco_mask
 
-# Of an object's area in its image's: limits of the bins in which recall is told, evenly spaced by their logarithm.
-AREA_BINS = (0.0, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+# Of an object's area in its image's: limits of the bins in which recall is told.
+AREA_BINS = (0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _PIXEL_DIGITS = 2
 
 

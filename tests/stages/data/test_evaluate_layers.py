@@ -57,6 +57,11 @@ def test_a_layer_without_a_range_is_right_or_wrong(after, error):
     assert compare_layers({"conv": values([3, 3])}, {"conv": values(after)})["layers"][0]["error"] == error
 
 
+def test_a_range_is_told_however_small_it_is():
+    layer = compare_layers({"conv": values([-1e-9, 2.34567891e-8])}, {"conv": values([0, 0])})["layers"][0]
+    assert layer["range"] == [-1e-9, 2.34568e-8]
+
+
 def chain(tmp_path, *steps):
     """(models, accuracies) of (name, mAP@0.5, layers or None)."""
     models, accuracies = [], []

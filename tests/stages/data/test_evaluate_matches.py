@@ -224,7 +224,7 @@ def test_area_bins_are_recall_by_the_objects_share_of_the_image():
     sums = matches([image(1, [*objects, crowd])], {1: [(1, 0.9, *CIRCLE_LEFT), (3, 0.9, 0, 0, 100, 80)]}, 0.5)[1]
     bins = {(row["from"], row["to"]): (row["objects"], row["found"]) for row in sums["area_bins"]}
     # 1, 400 and 8000 of 8000 px².
-    assert {key: value for key, value in bins.items() if value[0]} == {(0.0, 0.0003): (1, 0), (0.03, 0.1): (2, 1), (0.3, 1.0): (1, 1)}
+    assert {key: value for key, value in bins.items() if value[0]} == {(0.0, 0.0005): (1, 0), (0.05, 0.1): (2, 1), (0.5, 1.0): (1, 1)}
     assert [row["from"] for row in sums["area_bins"]][1:] == [row["to"] for row in sums["area_bins"]][:-1]
 
 
