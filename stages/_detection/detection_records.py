@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any, List, NamedTuple, Optional
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from _detection.example_message import Example
 from _detection.postprocess import Detections
-from _detection.tfrecord import frame
+from _detection.tfrecord import example_start, frame, text
 from _detection.tfrecord_reader import payloads, spans
 from _runtime import StageError, atomic_write
 
@@ -101,16 +102,35 @@ def share_examples(folder, share):
     """(where, tf.Example) of each record of a `Share`. folder: of the records. Raises StageError where a record is missing or damaged."""
     for file, first, records in share.parts:
         path = Path(str(folder)) / file
-        chosen = [span for span in spans(path) if span.length is not None][first : first + records]
+        whole, end = _whole_spans(path)
+        chosen = whole[first : first + records]
         if len(chosen) < records:
+            where = "%s, record %d" % (path, len(whole) + 1)
             raise StageError(
-                "a file of the records is cut short", path, "%d records" % (first + records), first + len(chosen), "build the records again"
+                "a file of the records is damaged", where, "%d records or more" % (first + records), end, "build the records again"
             )
         for span, data, damage in payloads(path, chosen):
             where = "%s, record %d" % (path, span.number)
             if data is None or damage is not None:
                 raise StageError("a record is damaged", where, "a whole record", damage.message, "build the records again")
-            yield where, Example.FromString(data)
+            yield where, _parsed(data, where, "build the records again")
+
+
+def _whole_spans(path):
+    """(the spans of a file's records up to where it is damaged, what is there in words)."""
+    if not path.is_file():
+        return [], "no such file"
+    found = list(spans(path))
+    if found and found[-1].length is None:
+        return found[:-1], found[-1].damage.message
+    return found, "the end of the file"
+
+
+def _parsed(data, where, remedy):
+    try:
+        return Example.FromString(data)
+    except DecodeError:
+        raise StageError("a record is no tf.Example", where, "a tf.Example", "%d bytes of something else" % len(data), remedy) from None
 
 
 def text_of(example, key):
@@ -144,12 +164,24 @@ def write_shard(path, examples):
     frames, records, size = hashlib.sha256(), 0, 0
     with atomic_write(path) as stream:
         for example in examples:
-            payload = example.SerializeToString(deterministic=True)
+            payload = serialized(example)
             before, after = frame(payload)
             stream.write(b"".join((before, payload, after)))
             frames.update(before + after)
             records, size = records + 1, size + len(before) + len(payload) + len(after)
     return {"file": Path(str(path)).name, "records": records, "bytes": size, "frames": frames.hexdigest()}
+
+
+def serialized(example):
+    """A tf.Example's bytes, its features in the order of their names: protobuf's versions differ where one name begins with another."""
+    features = example.features.feature
+    entries = b"".join(_entry(name, features[name].SerializeToString()) for name in sorted(features))
+    return example_start(len(entries)) + entries
+
+
+def _entry(name, feature):
+    """An entry of the map: field 1, which `text` encodes; within it the name in field 1 and the value in field 2."""
+    return text(text(name) + b"\x12" + text(feature)[1:])
 
 
 def read_index(folder):
@@ -172,14 +204,15 @@ def stream_detections(folder, index):
     """
     for shard in index["shards"]:
         path = Path(str(folder)) / shard["file"]
-        whole = [span for span in spans(path) if span.length is not None] if path.is_file() else []
+        whole, end = _whole_spans(path)
         if len(whole) != shard["records"]:
-            raise StageError("a shard of detections is not whole", path, "%d records" % shard["records"], len(whole), "infer again")
+            where = "%s, record %d" % (path, len(whole) + 1)
+            raise StageError("a shard of detections is not whole", where, "%d records" % shard["records"], end, "infer again")
         for span, data, damage in payloads(path, whole):
             where = "%s, record %d" % (path, span.number)
             if data is None or damage is not None:
                 raise StageError("a record of detections is damaged", where, "a whole record", damage.message, "infer again")
-            yield found_in(Example.FromString(data), where)
+            yield found_in(_parsed(data, where, "infer again"), where)
 
 
 def found_in(example, where):
@@ -202,7 +235,7 @@ def found_in(example, where):
             "infer again",
         )
     source = text_of(example, "image/source_id")
-    if source is None or not source.isdigit():
+    if source is None or not source.isdecimal():
         raise StageError("a record does not tell its image", "%s: image/source_id" % where, "the image's id", source, "infer again")
     boxes = np.stack([np.array(each, np.float32) for each in corners], axis=1)
     return Found(
