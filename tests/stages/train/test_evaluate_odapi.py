@@ -195,6 +195,7 @@ ONE = [image(1, [obj("cat", *CAT), obj("cat", *FAR), obj("dog", *DOG)])]
         pytest.param([(2, 0.9, *CAT)], 0, 0, id="right box, wrong class"),
         pytest.param([(1, 0.9, 10, 10, 30, 20.1)], 0.5, 0, id="an IoU just above one half is enough"),
         pytest.param([(1, 0.9, 10, 10, 30, 19.9)], 0, 0, id="an IoU below it is not"),
+        pytest.param([(1, 0.9, 80, 60, 90, 70)] * 124 + [(2, 0.8, *DOG), (1, 0.8, *CAT)], 0.5 / 125, 1, id="more than a hundred count"),
         pytest.param([(1, 0.9, 40, 40, 20, 20), (1, 0.8, *CAT)], 0.5, 0, id="a box without an area is left out"),
     ],
 )
@@ -396,13 +397,14 @@ def test_where_none_of_several_protocols_can_be_computed_all_reasons_are_told(ev
     assert "oid-challenge-detection: no image" in error["found"]
 
 
-def test_objects_without_a_mask_are_neither_missed_nor_false_by_a_protocol_of_masks(evaluate):
-    half = pixels(*["1" * 50 + "0" * 50] * 80)
+@pytest.mark.parametrize(("more", "ap"), [([], 1), ([0.85], 0.5)])
+def test_an_object_without_a_mask_is_neither_missed_nor_is_the_first_false_that_finds_its_box(evaluate, more, ap):
+    half, none = pixels(*["1" * 50 + "0" * 50] * 80), pixels(*["0" * 100] * 80)
     images = [image(1, [obj("cat", 0, 0, 50, 80, mask=half), obj("cat", 60, 10, 80, 30)])]
-    found = {1: [(1, 0.9, 60, 10, 80, 30, pixels(*["0" * 100] * 80)), (1, 0.8, 0, 0, 50, 80, half)]}
+    found = {1: [*[(1, score, 60, 10, 80, 30, none) for score in (0.9, *more)], (1, 0.8, 0, 0, 50, 80, half)]}
     outcome = evaluate(images, {"m": found}, "pascal-instance-segmentation", masks=True)
     result = of_protocol(outcome, "pascal-instance-segmentation")["models"]["m"]["per_class"][0]
-    assert result == {"class": "cat", "ap": 1, "objects": 1}
+    assert result == {"class": "cat", "ap": ap, "objects": 1}
 
 
 def test_the_challenge_takes_the_boxes_around_the_masks(evaluate):
