@@ -40,7 +40,10 @@ def checkpoint_step(prefix, told):
             "%d others" % len(reader.get_variable_to_shape_map()),
             "give a checkpoint that training wrote",
         )
-    step = int(reader.get_tensor("global_step"))
+    try:
+        step = int(reader.get_tensor("global_step"))
+    except tf.errors.OpError as error:
+        raise _unreadable(prefix, error) from None
     if step != told:
         raise StageError("the checkpoint is of another step than it says", prefix, told, step, "train again")
     return step
@@ -61,13 +64,17 @@ def open_checkpoint(prefix):
     try:
         return tf.train.load_checkpoint(prefix)
     except (tf.errors.OpError, ValueError) as error:
-        raise StageError(
-            "the checkpoint cannot be read",
-            prefix,
-            "a whole TensorFlow 1 checkpoint",
-            _first_line(error),
-            "train again, or restore its files",
-        ) from None
+        raise _unreadable(prefix, error) from None
+
+
+def _unreadable(prefix, error):
+    return StageError(
+        "the checkpoint cannot be read",
+        prefix,
+        "a whole TensorFlow 1 checkpoint",
+        _first_line(error),
+        "train again, or restore its files",
+    )
 
 
 @contextmanager

@@ -1,29 +1,44 @@
-"""Run the frozen graph on a split of the dataset."""
+"""Run the frozen graph on a split of the records, in several processes."""
 
 import importlib_metadata
-import numpy as np
-from frozen_detector import FrozenDetector, check_graph
+from api_graph import INFERENCE_GRAPH, SAVED_MODEL, ApiDetector, check_inference_graph, check_saved_model
+from frozen_graph import FILE, frozen_detector
 
-from _detection.dataset import load
 from _detection.inference import check_classes, run_detector
-from _detection.postprocess import attributes
-from _runtime import run, sha256_file
+from _runtime import StageError, run, sha256_file
+
+# The parameter's value: (file in the artifact, kind of model, parameter of freeze that writes it)
+FORMS = {
+    "tflite-graph": (FILE, "frozen-graph", None),
+    "inference-graph": (INFERENCE_GRAPH, "inference-graph", "inference_graph"),
+    "saved-model": (SAVED_MODEL, "saved-model", "saved_model"),
+}
 
 
 def main(task):
-    """The pixels that the .tflite gets, normalized as it normalizes them, through the graph that it was made from."""
+    """The pixels that the .tflite gets, through one of the forms in which the checkpoint was frozen."""
     version = importlib_metadata.version("tensorflow")
     task.tools["tensorflow"] = version
     source = task.input("graph")
     graph = source.json("graph.json")
-    dataset = load(task.input("dataset").path)
-    check_classes(graph["classes"], dataset.classes, "graph.json")
-    path = source.path / "tflite_graph.pb"
-    anchors = np.load(str(source.path / "anchors.npy"), allow_pickle=False)
-    check_graph(path, graph, anchors)
-    detector = FrozenDetector(path, graph, anchors, attributes(graph["decode"], "graph.json: decode"))
-    model = {"kind": "frozen-graph", "runtime": "TensorFlow", "version": version, "sha256": sha256_file(path)}
-    run_detector(task, dataset, task.params["split"], graph["input_size"], detector, model)
+    check_classes(graph["classes"], task.input("records").json("records.json")["classes"], "graph.json")
+    file, kind, _ = FORMS[task.params["form"]]
+    detector = make_detector(source.path, graph, task.params["form"])
+    model = {"kind": kind, "runtime": "TensorFlow", "version": version, "sha256": sha256_file(source.path / file)}
+    run_detector(task, graph["input_size"], detector, model)
+
+
+def make_detector(folder, graph, form):
+    """The detector of a frozen-graph artifact in one of its FORMS. graph: the value of graph.json. Raises StageError."""
+    file, kind, parameter = FORMS[form]
+    path = folder / file
+    if form == "tflite-graph":
+        return frozen_detector(folder, graph)
+    if not path.is_file():
+        raise StageError("the checkpoint was not frozen in this form", file, "a %s" % kind, "nothing", "set freeze.%s: true" % parameter)
+    saved_model = form == "saved-model"
+    tensors = (check_saved_model if saved_model else check_inference_graph)(path)
+    return ApiDetector(path, *tensors, len(graph["classes"]), saved_model)
 
 
 if __name__ == "__main__":
