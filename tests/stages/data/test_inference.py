@@ -1,4 +1,4 @@
-"""Running a detector over a split: the same files whatever the processes, nothing done twice after a stop, faults told with their record."""
+"""Running a detector over a split: the same files whatever the processes, nothing twice after a stop, faults told with their record."""
 
 import io
 import json
