@@ -153,6 +153,43 @@ def data_show(
     _run(lambda: data_commands.show(_request(pipeline, engine, workspace, set), stage, path, label_map, params))
 
 
+@task(
+    iterable=["path", "set"],
+    help={
+        **PIPELINE_HELP,
+        "path": "A picture, a video, or a folder; `--path` may be left out, and several be given.",
+        "output": "Folder for the results (else the first of detections, detections-2, … that is not there).",
+        "threshold": "Least score of an object, 0 to 1 (else each class's own, from the evaluation).",
+        "every": "Of a video, every Nth frame alone.",
+        "overwrite": "Write into a folder that holds something, over files of the same names.",
+        "stage": "The stage that makes the package, where a pipeline has several.",
+    },
+)
+def detect(
+    _c: Context,
+    pipeline: str = "demo",
+    path: Any = None,
+    output: str = "",
+    threshold: str = "",
+    every: int = 1,
+    overwrite: bool = False,
+    stage: str = "",
+    engine: str = "",
+    workspace: str = "",
+    set: Any = None,
+) -> None:
+    """Find objects in pictures, videos and folders of them with a pipeline's package: ./mill detect -p NAME PATH [PATH …]."""
+    from edgemill import detect_commands
+
+    request = _request(pipeline, engine, workspace, set)
+    options: dict[str, Any] = {"stage": stage, "threshold": threshold, "every": every, "overwrite": overwrite}
+    _run(lambda: detect_commands.detect(request, path or (), output, **options))
+
+
+# Tasks that take any number of paths, which Invoke does not know: the option that each of them is.
+PATHS = {"detect": "--path"}
+
+
 @task(iterable=["set"], help={**PIPELINE_HELP, "json": "As JSON.", "verify": "Read every byte of sources and artifacts again."})
 def status(
     _c: Context, pipeline: str = "demo", engine: str = "", workspace: str = "", set: Any = None, json: bool = False, verify: bool = False
@@ -368,6 +405,7 @@ def bundle_install(_c: Context, path: str, to: str, base: Any = None, signers: s
 namespace = Collection(
     build, train, evaluate, export, package, report, demo, status, graph, logs, provenance, tensorboard, clean, gc, doctor, docs, test
 )
+namespace.add_task(detect)
 namespace.add_task(compile_, "compile")
 _data = Collection("data")
 _data.add_task(data_build, "build", default=True)

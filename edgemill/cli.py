@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 from invoke import Collection, Program
@@ -34,10 +35,20 @@ class Mill(Program):
 
     def parse_tasks(self) -> None:
         """The tasks and their options."""
+        import tasks
+
+        first = next(iter(self.core.unparsed), "")
+        if first in tasks.PATHS:
+            self.core.unparsed = with_option(self.core.unparsed, tasks.PATHS[first], self._takes_value(first))
         try:
             super().parse_tasks()
         except (ParseError, ValueError) as error:  # a ValueError: text where an option takes a number
             _refuse(error)
+
+    def _takes_value(self, task: str) -> Callable[[str], bool]:
+        """Whether an argument is an option of the task that a value follows."""
+        flags = next(context.flags for context in self.collection.to_contexts() if context.name == task)
+        return lambda argument: argument in flags and flags[argument].takes_value
 
     def execute(self) -> None:
         """The tasks themselves; Invoke would end with 1 where Ctrl-C comes in one that does not catch it."""
@@ -46,6 +57,15 @@ class Mill(Program):
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)
             raise SystemExit(STOPPED) from None
+
+
+def with_option(arguments: list[str], option: str, takes_value: Callable[[str], bool]) -> list[str]:
+    """A task's arguments with `option` before each that is neither an option nor an option's value: Invoke has no list without one."""
+    named, value = arguments[:1], False
+    for argument in arguments[1:]:
+        named += [argument] if value or argument.startswith("-") else [option, argument]
+        value = not value and takes_value(argument)
+    return named
 
 
 def _refuse(error: Exception) -> NoReturn:

@@ -43,8 +43,8 @@ def audit(request: Request) -> None:
 
 def export(request: Request, stage: str, layout: str, *, images: bool) -> None:
     """Write a pipeline's dataset back in a layout that other tools read, and print where it is. Raises EdgeMillError."""
-    pipeline = _beyond(request, "dataset", stage, EXPORT, {"layout": layout, "images": images})
-    print(f"{layout}: {display(_build(request, pipeline, EXPORT))}")
+    pipeline = beyond(request, "dataset", stage, EXPORT, {"layout": layout, "images": images}, "add a stage that makes one: ingest, say")
+    print(f"{layout}: {display(build_step(request, pipeline, EXPORT))}")
 
 
 def verify(request: Request, path: str, label_map: str = "") -> None:
@@ -54,7 +54,7 @@ def verify(request: Request, path: str, label_map: str = "") -> None:
     pipeline = alone(VERIFY, params)
     print(f"records of {path}\n")
     try:
-        folder = _build(request, pipeline, VERIFY)
+        folder = build_step(request, pipeline, VERIFY)
     except EdgeMillError:
         # A check that found errors is not published: what it wrote is in its work folder.
         status = make_plan(pipeline, request.place(), request.choose(pipeline))[VERIFY]
@@ -72,8 +72,8 @@ def show(request: Request, stage: str, path: str, label_map: str, params: Mappin
         pipeline = alone(SHOW, {**params, "path": str(records), **_labels(records, label_map)})
     else:
         given = {"label_map": str(_existing(label_map))} if label_map else {}
-        pipeline = _beyond(request, "records", stage, SHOW, {**params, **given})
-    folder = _build(request, pipeline, SHOW)
+        pipeline = beyond(request, "records", stage, SHOW, {**params, **given}, "./mill data.show --path FILE shows a file's")
+    folder = build_step(request, pipeline, SHOW)
     for picture in sorted(folder.glob("record-*.png")):
         print(display(picture))
     print(f"all on one sheet: {display(folder / 'sheet.png')}")
@@ -85,10 +85,10 @@ def alone(stage: str, params: Mapping[str, Any]) -> Pipeline:
     return check_pipeline(Document(Path(stage).absolute(), {"schema": 1, "stages": {stage: {"params": dict(params)}}}, {}))
 
 
-def _beyond(request: Request, kind: str, stage: str, added: str, params: Mapping[str, Any]) -> Pipeline:
+def beyond(request: Request, kind: str, stage: str, added: str, params: Mapping[str, Any], remedy: str) -> Pipeline:
     """The request's pipeline up to the artifact of a kind, and one more stage that takes it as the input of that name.
 
-    stage: the step that makes the artifact; needed only where there are several.
+    stage: the step that makes the artifact; needed only where there are several; remedy: what to do where there is none.
 
     Raises:
         RequestError: there is no such pipeline or stage, or it makes no such artifact.
@@ -96,7 +96,6 @@ def _beyond(request: Request, kind: str, stage: str, added: str, params: Mapping
     made = [name for name, step in request.load().steps.items() if step.kind.name == kind]
     document = load_yaml(find_pipeline(request.pipeline))
     if not made:
-        remedy = "./mill data.show --path FILE shows a file's" if added == SHOW else "add a stage that makes them: ingest, say"
         raise RequestError(f"the pipeline makes no {kind}", where=display(document.path), remedy=remedy)
     if stage and stage not in made:
         raise unknown_name(f"stage that makes {kind}", stage, made, display(document.path))
@@ -108,7 +107,7 @@ def _beyond(request: Request, kind: str, stage: str, added: str, params: Mapping
     return check_pipeline(document, request.settings).select([added])
 
 
-def _build(request: Request, pipeline: Pipeline, step: str) -> Path:
+def build_step(request: Request, pipeline: Pipeline, step: str) -> Path:
     """Build, and return the link that leads to a step's artifact."""
     stops = StopRequests()
     workspace = request.place()

@@ -1,7 +1,6 @@
 """Fixtures of the detect image's tests: a package with a small real model, and its detect.py run with one library for videos or none."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +9,10 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "data"))
 
+from detect_runs import CLASSES, own
 from litert_operator import ATTRIBUTES, SIDE, small_detector
 
 from stage_helpers import STAGES, load
-
-CLASSES = ["ace", "king", "queen"]
-LIBRARIES = ("av", "cv2")
 
 
 @pytest.fixture(scope="session")
@@ -60,18 +57,3 @@ def detect(command):
 
     call.work = command.work
     return call
-
-
-def own(line):
-    """Whether a line of standard error is not what LiteRT, FFmpeg or OpenCV say by themselves."""
-    return not line.startswith(("INFO: ", "["))
-
-
-def others(library):
-    """What to hide, so that `library` reads videos."""
-    return [name for name in LIBRARIES if name != library]
-
-
-def files(folder):
-    """The files below a folder, sorted."""
-    return sorted(os.path.relpath(os.path.join(here, name), str(folder)) for here, _, names in os.walk(str(folder)) for name in names)

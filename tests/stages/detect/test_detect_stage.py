@@ -4,10 +4,10 @@ import json
 import subprocess
 
 import pytest
+from detect_runs import CLASSES, files
 from films import film, pictures
 from PIL import Image
 
-from conftest import CLASSES, files
 from stage_helpers import artifact
 
 

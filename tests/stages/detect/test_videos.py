@@ -11,10 +11,9 @@ import time
 import av
 import numpy as np
 import pytest
+from detect_runs import LIBRARIES, files, others
 from films import RATE, film, pictures, sound, turned
 from PIL import Image
-
-from conftest import LIBRARIES, files, others
 
 
 def rows(path):
