@@ -21,7 +21,14 @@ assert (built / "freeze" / "inference_graph" / "frozen_inference_graph.pb").is_f
 
 metrics = json.loads((built / "evaluate" / "metrics.json").read_text())
 assert metrics["images"] == 67, metrics["images"]
-assert set(metrics["models"]) == {"infer-frozen", "infer-tflite"}
+chain = ["infer-float", "infer-checkpoint", "infer-frozen", "infer-api", "infer-saved-model", "infer-tflite"]
+assert metrics["order"] == chain, metrics["order"]
+steps = {step["model"]: step for step in metrics["ledger"]}
+assert [steps[name]["kind"] for name in chain] == ["float-checkpoint", "checkpoint", "frozen-graph", "inference-graph", "saved-model", "tflite"]
+assert abs(steps["infer-frozen"]["map50_change"]) < 0.001, steps["infer-frozen"]  # freezing changes nothing
+assert abs(steps["infer-saved-model"]["map50_change"]) < 0.001, steps["infer-saved-model"]  # another file of the same graph
+assert steps["infer-frozen"]["layers_compared"], steps["infer-frozen"]
+assert len(list((built / "infer-tflite").glob("test.detections-*-of-00003"))) == 3
 
 package = built / "package"
 subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=package, check=True)
