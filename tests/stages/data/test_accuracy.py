@@ -1,7 +1,7 @@
 """The ledger tells what each step of the chain changed; every gate passes and fails where its limit says, and tells all numbers."""
 
 import pytest
-from _detection.accuracy import Accuracy, check_gates, enforce, gates, ledger
+from _detection.accuracy import Accuracy, check_gates, difference, enforce, gates, ledger
 from _runtime import StageError
 
 FLOAT = Accuracy("float", "float-checkpoint", 0.7, 0.9, {"cat": 0.85, "dog": 0.95, "owl": None})
@@ -39,6 +39,10 @@ def test_the_ledger_is_each_model_against_the_one_before():
 def test_a_protocol_with_one_mean_has_a_ledger_of_it():
     models = [FROZEN._replace(map50=None), TFLITE._replace(map50=None)]
     assert ledger(models, ["map"])[1] == {"model": "tflite", "kind": "tflite", "against": "frozen", "map": 0.6, "map_change": -0.06}
+
+
+def test_a_change_too_small_to_tell_is_no_negative_zero():
+    assert str(difference(0.5, 0.5 - 1e-9)) == "0.0"
 
 
 # Limits, models, what is told of each gate that fails.
