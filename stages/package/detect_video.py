@@ -95,7 +95,9 @@ class PyAvVideo:
             self.damaged = True
 
     def _upright(self, frame):
-        degrees = getattr(frame, "rotation", 0)  # counter-clockwise; PyAV before 14 does not tell it
+        degrees = getattr(frame, "rotation", None)  # counter-clockwise
+        if degrees is None:  # where an older PyAV told it
+            degrees = (getattr(self._stream, "side_data", None) or {}).get("DISPLAYMATRIX", 0)
         return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(degrees / 90)))
 
     def close(self):
