@@ -58,7 +58,30 @@ evaluate = _build_task("evaluate", "Evaluate every model of the pipeline, by eac
 export = _build_task("export", "Freeze and convert to .tflite.", "freeze", "convert")
 compile_ = _build_task("compile", "Compile for the Edge TPU.", "compile")
 package = _build_task("package", "Collect what goes to the device.", "package")
-report = _build_task("report", "Write the report page.", "report")
+
+
+@task(
+    iterable=["set", "compare"],
+    help={**BUILD_HELP, "compare": "Two pipelines (their last builds) or ids of runs: a page about both, as in --compare A B."},
+)
+def report(
+    _c: Context,
+    pipeline: str = "demo",
+    engine: str = "",
+    workspace: str = "",
+    set: Any = None,
+    dry_run: bool = False,
+    verify: bool = False,
+    compare: Any = None,
+) -> None:
+    """Write the report page, or a page about two runs side by side."""
+    from edgemill import report_commands
+
+    request = _request(pipeline, engine, workspace, set)
+    if compare:
+        _run(lambda: report_commands.compare(request, compare))
+    else:
+        _run(lambda: commands.build(request, ["report"], dry_run=dry_run, verify=verify))
 
 
 @task(iterable=["set"], help=BUILD_HELP)
@@ -186,8 +209,8 @@ def detect(
     _run(lambda: detect_commands.detect(request, path or (), output, **options))
 
 
-# Tasks that take any number of paths, which Invoke does not know: the option that each of them is.
-PATHS = {"detect": "--path"}
+# Tasks whose other arguments are a list, which Invoke does not know: the option that each of them is.
+LISTS = {"detect": "--path", "report": "--compare"}
 
 
 @task(iterable=["set"], help={**PIPELINE_HELP, "json": "As JSON.", "verify": "Read every byte of sources and artifacts again."})

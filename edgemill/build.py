@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgemill.console import Console
@@ -26,7 +26,7 @@ REPAIRS = 8  # how often, besides once for each step, one run rebuilds damaged i
 
 @dataclass
 class Build:
-    """One build of a pipeline in a workspace with an engine."""
+    """One build of a pipeline in a workspace with an engine; `given` are artifacts of other builds that its steps may name as inputs."""
 
     pipeline: Pipeline
     workspace: Workspace
@@ -34,6 +34,7 @@ class Build:
     console: Console
     stops: StopRequests
     verify: bool = False
+    given: Mapping[str, Artifact] = field(default_factory=dict)
 
     def run(self) -> dict[str, StepStatus]:
         """Build every step; returns where each stands.
@@ -83,6 +84,8 @@ class Build:
             try:
                 return self._pass(record)
             except DamagedArtifactError as damage:
+                if any(Path(damage.where or "").is_relative_to(artifact.path) for artifact in self.given.values()):
+                    raise  # what made it is not in this pipeline
                 self.tell_damage(damage, record)
         raise StageFailedError("artifacts are damaged again and again", where=str(self.workspace.root), remedy="check the disk")
 
@@ -93,7 +96,7 @@ class Build:
         foreseen = False
         for name, step in self.pipeline.steps.items():
             self.stops.check()
-            status = resolve(step, statuses, self.workspace, keys, self.engine, verify=self.verify)
+            status = resolve(step, statuses, self.workspace, keys, self.engine, verify=self.verify, given=self.given)
             if status.state in (State.TO_RUN, State.DAMAGED):
                 if not foreseen:
                     foreseen = self._foresee(keys)
@@ -112,7 +115,7 @@ class Build:
 
     def _foresee(self, keys: KeyMaker) -> bool:
         """Before anything runs, fail where a later step cannot: it lacks a tool, or its image cannot be realised."""
-        for status in make_plan(self.pipeline, self.workspace, self.engine, keys).values():
+        for status in make_plan(self.pipeline, self.workspace, self.engine, keys, given=self.given).values():
             if status.step.optional:
                 continue
             if status.state is State.UNAVAILABLE:

@@ -38,8 +38,8 @@ class Mill(Program):
         import tasks
 
         first = next(iter(self.core.unparsed), "")
-        if first in tasks.PATHS:
-            self.core.unparsed = with_option(self.core.unparsed, tasks.PATHS[first], self._takes_value(first))
+        if first in tasks.LISTS:
+            self.core.unparsed = with_option(self.core.unparsed, tasks.LISTS[first], self._takes_value(first))
         try:
             super().parse_tasks()
         except (ParseError, ValueError) as error:  # a ValueError: text where an option takes a number

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
 
 from edgemill.engines.seam import Engine
 from edgemill.errors import DamagedArtifactError
@@ -43,16 +44,32 @@ class StepStatus:
 
 
 Statuses = Mapping[str, StepStatus]
+NOTHING_GIVEN: Mapping[str, Artifact] = MappingProxyType({})
 
 
-def resolve(step: Step, before: Statuses, workspace: Workspace, keys: KeyMaker, engine: Engine, *, verify: bool = False) -> StepStatus:
-    """The status of one step, given those of the steps that feed it. Raises RequestError where a source cannot be read."""
+def resolve(
+    step: Step,
+    before: Statuses,
+    workspace: Workspace,
+    keys: KeyMaker,
+    engine: Engine,
+    *,
+    verify: bool = False,
+    given: Mapping[str, Artifact] = NOTHING_GIVEN,
+) -> StepStatus:
+    """The status of one step, given those of the steps that feed it. Raises RequestError where a source cannot be read.
+
+    `given` are artifacts that are there already, and that a step may name like a step that feeds it.
+    """
     inputs: dict[str, list[tuple[str, Artifact]]] = {}
     waiting = False
     for name, rule in step.contract.inputs.items():
         inputs[name] = []
         missing = None
         for feeder in step.inputs.get(name, ()):
+            if feeder in given:
+                inputs[name].append((feeder, given[feeder]))
+                continue
             status = before[feeder]
             if status.artifact is not None and status.state in (State.PUBLISHED, State.RAN):
                 inputs[name].append((feeder, status.artifact))
@@ -81,11 +98,17 @@ def resolve(step: Step, before: Statuses, workspace: Workspace, keys: KeyMaker, 
 
 
 def make_plan(
-    pipeline: Pipeline, workspace: Workspace, engine: Engine, keys: KeyMaker | None = None, *, verify: bool = False
+    pipeline: Pipeline,
+    workspace: Workspace,
+    engine: Engine,
+    keys: KeyMaker | None = None,
+    *,
+    verify: bool = False,
+    given: Mapping[str, Artifact] = NOTHING_GIVEN,
 ) -> dict[str, StepStatus]:
-    """The status of every step, in order."""
+    """The status of every step, in order; `given` as in `resolve`."""
     keys = keys or KeyMaker(workspace.stat_index(verify=verify))
     statuses: dict[str, StepStatus] = {}
     for name, step in pipeline.steps.items():
-        statuses[name] = resolve(step, statuses, workspace, keys, engine, verify=verify)
+        statuses[name] = resolve(step, statuses, workspace, keys, engine, verify=verify, given=given)
     return statuses

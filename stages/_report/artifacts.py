@@ -47,16 +47,46 @@ class Artifacts:
         """The first of a kind, or None."""
         return next(iter(self.of(kind)), None)
 
+    def dataset_of(self, name):
+        """The dataset that the artifact of that name was made of, or else the first there is; None without any."""
+        inputs = next((each.manifest.get("inputs") or {} for each in self.all if each.name == name), {})
+        keys = [each["key"] for each in bound(inputs.get("dataset"))]
+        return next((each for each in self.of("dataset") if each.key in keys), self.first("dataset"))
+
     def lineage(self):
-        """{key: {"name", "stage", "key", "image", "params", "inputs"}} of all artifacts and what went into them; `inputs` name steps."""
+        """{key: {"name", "stage", "key", "image", "params", "inputs"}} of all artifacts and what went into them, each after what feeds it.
+
+        `inputs` name steps.
+        """
         merged = {}
         for each in self.all:
             told = each.manifest.get("lineage", {})  # by keys; an older manifest's goes by names
-            names = {key: entry.get("name", key) for key, entry in told.items()}
+            keys = {key: entry["key"] for key, entry in told.items()}
             for key, entry in told.items():
-                feeders = {into: [names.get(key_or_name, key_or_name) for key_or_name in bound] for into, bound in entry["inputs"].items()}
-                merged[entry["key"]] = dict(entry, name=names[key], inputs=feeders)
-        return merged
+                feeders = {into: [keys.get(feeder, feeder) for feeder in feeders] for into, feeders in entry["inputs"].items()}
+                merged[entry["key"]] = dict(entry, name=entry.get("name", key), inputs=feeders)
+        ordered = {}
+        for each in self.all:
+            _add(each.key, merged, ordered)
+        for key in merged:
+            _add(key, merged, ordered)
+        return ordered
+
+
+def _add(key, merged, ordered):
+    """Put an entry behind those that feed it, with their names for their keys."""
+    if key in merged and key not in ordered:
+        inputs = merged[key]["inputs"]
+        for feeders in inputs.values():
+            for feeder in feeders:
+                _add(feeder, merged, ordered)
+        named = {into: [merged.get(feeder, {}).get("name", feeder) for feeder in feeders] for into, feeders in inputs.items()}
+        ordered[key] = dict(merged[key], inputs=named)
+
+
+def bound(value):
+    """What a manifest says of an input, as a list: a `many` input is one, another is a dict or None."""
+    return value if isinstance(value, list) else [value] if value else []
 
 
 def flatten(value, prefix=""):

@@ -89,6 +89,7 @@ def _common(artifact, report, prefix):
         "coco": "protocols" not in report,
         "protocol": report.get("protocol"),
         "split": report.get("split"),
+        "title": artifact.name + (f": the split {report['split']}" if report.get("split") else ""),
         "evaluator": " ".join(str(evaluator[key]) for key in ("name", "version") if evaluator.get(key)),
         "lacks": [],
         "gates": [{**gate, "label": GATES.get(gate["name"], gate["name"])} for gate in report.get("gates") or []],
@@ -137,7 +138,13 @@ def _ledger(report, models):
     worst = (report.get("largest_loss") or {}).get("model")
     keys = ("against", "map", "map50", "map_change", "map50_change")
     return [
-        {"model": row["model"], "kind": kinds.get(row["model"]), "worst": row["model"] == worst, **{key: row.get(key) for key in keys}}
+        {
+            "model": row["model"],
+            "kind": kinds.get(row["model"]),
+            "worst": row["model"] == worst,
+            "layers": row.get("layers_compared") or [],
+            **{key: row.get(key) for key in keys},
+        }
         for row in rows
     ]
 
@@ -157,7 +164,25 @@ def _loss(loss):
         "layers": layers[:MOST_LAYERS],
         "more_layers": layers[MOST_LAYERS:],
         "unknown_because": loss.get("layers_unknown_because"),
+        "compared": _compared(loss.get("layers_summary") or {}),
     }
+
+
+def _compared(summary):
+    """How many layers were compared, and which could not be, in a sentence; empty where the evaluation does not say."""
+    if not summary.get("compared"):
+        return ""
+    other = summary.get("other_shape") or []
+    parts = [
+        f"{summary['compared']:,} layers were compared",
+        *(
+            f"{number:,} are in {name} alone"
+            for name, number in (("the first", summary.get("only_before")), ("the second", summary.get("only_after")))
+            if number
+        ),
+        *([f"{len(other)} keep another number of values"] if other else []),
+    ]
+    return ", ".join(parts) + "."
 
 
 def _add_coco(told, artifact):
@@ -271,35 +296,26 @@ def _areas(told):
     if not models:
         return [], None
     bins = models[0]["area_bins"]
-    names = [f"{100 * each['from']:.3g}–{100 * each['to']:.3g} %" for each in bins]
-    rows, lines = [], []
+    names = [f"{100 * each['from']:g}–{100 * each['to']:g} %" for each in bins]
+    lines, columns = [], []
     for model in models:
         shares = [each["found"] / each["objects"] if each["objects"] else None for each in model["area_bins"]]
         lines.append(Series(model["name"], list(enumerate(shares)), markers=True))
-    for place, (name, each) in enumerate(zip(names, bins, strict=True)):
-        rows.append(
-            (
-                name,
-                each["objects"],
-                [(model["area_bins"][place]["found"], _value(lines[index], place)) for index, model in enumerate(models)],
-            )
-        )
+        columns.append([(each["found"], share) for each, share in zip(model["area_bins"], shares, strict=True)])
     chart = line_chart(
         f"{told['id']}-areas",
         "Objects found, by their share of the picture's area",
         lines,
-        "object's area",
+        "object's share of the area: up to … %",
         y_label="found",
-        lead=f"Share of the objects that were found, at score {told['threshold'] or 0:.2f}.",
+        lead=f"Share of the objects that were found, at a score of {metric(told['threshold'])} or more.",
         y_range=(0, 1),
         names=names,
+        ticks=[f"{100 * each['to']:g}" for each in bins],
         table=False,
     )
-    return [{"name": name, "objects": objects, "models": found} for name, objects, found in rows], chart
-
-
-def _value(series, place):
-    return series.points[place][1]
+    rows = zip(names, bins, zip(*columns, strict=True), strict=True)
+    return [{"name": name, "objects": each["objects"], "models": found} for name, each, found in rows], chart
 
 
 def _errors(told):

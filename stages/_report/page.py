@@ -56,6 +56,11 @@ def signed(value):
     return ABSENT if value is None else ("±0.000" if abs(value) < 0.0005 else f"{value:+.3f}").replace("-", MINUS)
 
 
+def signed_count(value):
+    """A difference of whole numbers, always with its sign."""
+    return ABSENT if value is None else (f"{value:+,}" if value else "±0").replace("-", MINUS)
+
+
 def in_bytes(value):
     """Bytes with a decimal unit."""
     if value is None:
@@ -133,6 +138,7 @@ FILTERS = {
     "metric": metric,
     "exact": exact,
     "signed": signed,
+    "signed_count": signed_count,
     "bytes": in_bytes,
     "seconds": seconds,
     "milliseconds": milliseconds,

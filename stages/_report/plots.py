@@ -44,7 +44,7 @@ class Mark(NamedTuple):
 class Chart(NamedTuple):
     """What the template draws.
 
-    svg: markup; description: the chart in words; legend: [(number of the colour from 1, of the dashes from 0, label)], empty for one series.
+    svg: markup; description: the chart in words; legend: [(number of the colour from 1, of the dashes from 0, label)], none for one line.
     kind: "line" or "bar"; heads, rows: its numbers as a table of text, empty where the page has them in a table of its own; part: whether
     `rows` are only some of them.
     """
@@ -73,6 +73,7 @@ def line_chart(
     y_range=None,
     log=None,
     names=None,
+    ticks=None,
     small=False,
     table=True,
     most_rows=MOST_ROWS,
@@ -80,8 +81,8 @@ def line_chart(
     """A Chart of lines, or None where there is no point to draw.
 
     lead: the description's first sentence. x_range, y_range: (low, high), or None for the data's own. log: logarithmic y axis; None
-    decides by the data (all above 0, largest to smallest above 30). names: texts of the x values 0, 1, … table: whether the Chart has the
-    numbers as a table; most_rows: about how many rows that has.
+    decides by the data (all above 0, largest to smallest above 30). names: texts of the x values 0, 1, …; ticks: what stands on the axis
+    instead. table: whether the Chart has the numbers as a table; most_rows: about how many rows that has.
     """
     series = [each._replace(points=[point for point in each.points if _finite(point)]) for each in series]
     drawn = [(number, each) for number, each in enumerate(series) if each.points]
@@ -97,7 +98,7 @@ def line_chart(
         figure, axes = _axes(*(SMALL if small else (WIDTH, HEIGHT)), _MARGINS)
         for number, each in drawn:
             _draw_line(axes, number, each)
-        _line_axes(axes, x_label, y_label, x_range, y_range, log, names, small)
+        _line_axes(axes, (x_label, y_label), x_range, y_range, log, ticks or names, small)
         for mark in marks:
             if x_range[0] <= mark.at <= x_range[1]:
                 _draw_mark(axes, mark, x_range)
@@ -141,6 +142,11 @@ def bar_chart(chart_id, title, series, rows, axis, *, lead="", log=None, number=
     )
 
 
+def points(rows, name, at="step"):
+    """[(row[at], row[name])] of the rows that tell both."""
+    return [(row[at], row[name]) for row in rows if row.get(name) is not None and row.get(at) is not None]
+
+
 def thin(points, most=MOST_POINTS):
     """At most about `most` of the points: of each stretch the first, the lowest, the highest and the last, so that no peak is lost."""
     if len(points) <= most:
@@ -182,7 +188,7 @@ def _draw_line(axes, number, series):
     axes.plot(*zip(*points, strict=True), clip_on=False, **style, **markers)
 
 
-def _line_axes(axes, x_label, y_label, x_range, y_range, log, names, small):
+def _line_axes(axes, labels, x_range, y_range, log, names, small):
     if log:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=7))
@@ -199,9 +205,8 @@ def _line_axes(axes, x_label, y_label, x_range, y_range, log, names, small):
         axes.xaxis.set_major_locator(MaxNLocator(4 if small else 7, steps=[1, 2, 5, 10]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number_label(value)))
     axes.grid(axis="y", color=GRID, clip_on=False)
-    axes.set_xlabel(_text(x_label), color=TEXT, labelpad=4)
-    if y_label:
-        axes.set_ylabel(_text(y_label), color=TEXT, labelpad=4)
+    axes.set_xlabel(_text(labels[0]), color=TEXT, labelpad=4)
+    axes.set_ylabel(_text(labels[1]), color=TEXT, labelpad=4)
 
 
 def _draw_mark(axes, mark, x_range):

@@ -12,11 +12,11 @@ def galleries(artifacts, found, count, budget, progress):
 
     found: of `evaluations.readable`, COCO's; count: pictures of each; budget: bytes of all JPEGs; progress: called with (done, all).
     """
-    shown, dataset = [each for each in found if each["matches"]], artifacts.first("dataset")
-    if dataset is None or not count:
+    shown, made = [each for each in found if each["matches"]], []
+    if artifacts.first("dataset") is None or not count:
         return []
-    dataset, made = load(dataset.path), []
     for number, each in enumerate(shown, 1):
+        dataset = load(artifacts.dataset_of(each["name"]).path)
         made.append(_gallery(dataset, each, count, budget // len(shown)))
         progress(number, len(shown))
     return [gallery for gallery in made if gallery["pictures"]]
@@ -38,7 +38,7 @@ def _gallery(dataset, evaluation, count, budget):
             pictures.append(picture(f"{evaluation['id']}-p{number}", name, frame, line, dataset.classes, evaluation["names"], words))
     return {
         "id": f"{evaluation['id']}-gallery",
-        "title": f"{evaluation['name']}: the split {evaluation['split']}",
+        "title": evaluation["title"],
         "pictures": pictures,
         "of": len(seen),
         "threshold": evaluation["threshold"],

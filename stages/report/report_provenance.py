@@ -1,6 +1,6 @@
 """The page's part on how each artifact was made: what its manifest says."""
 
-from _report.artifacts import flatten
+from _report.artifacts import bound, flatten
 from _report.page import count, in_bytes, plain, seconds
 
 
@@ -39,8 +39,8 @@ def _told(artifact):
 
 
 def _inputs(inputs):
-    for name, bound in inputs.items():
-        for each in bound if isinstance(bound, list) else [bound] if bound else []:
+    for name, value in inputs.items():
+        for each in bound(value):
             yield {"input": name, "name": each.get("name"), "key": each.get("key"), "digest": each.get("digest")}
 
 

@@ -1,7 +1,7 @@
 """The page's part on how the model was made: configuration and training."""
 
 from _report.page import plain, seconds
-from _report.plots import Mark, Series, line_chart
+from _report.plots import Mark, Series, line_chart, points
 
 
 def configs(artifacts):
@@ -75,8 +75,3 @@ def _charts(number, steps, evaluations, delay, last):
         table=False,
         **common,
     )
-
-
-def points(rows, name):
-    """[(step, value)] of a training history's rows that tell it."""
-    return [(row["step"], row[name]) for row in rows if row.get(name) is not None]

@@ -5,6 +5,7 @@ import os
 import hypothesis
 import pytest
 from page_text import Page
+from pair_files import RECORDS, two_runs
 from run_files import manifest, read, task_run, whole_run
 
 hypothesis.settings.register_profile("edgemill", database=None, deadline=None, derandomize=True, max_examples=60)
@@ -12,6 +13,7 @@ hypothesis.settings.register_profile("long", database=None, deadline=None, max_e
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "edgemill"))
 
 PARAMS = {"pictures": 8, "picture_bytes": 2000000}
+COMPARED = {**RECORDS, "pictures": 20, "picture_bytes": 2000000}
 
 
 @pytest.fixture
@@ -55,5 +57,18 @@ def page(report, tmp_path, usual):
             entries = {name: manifest(root / name, name, **more.get(name, {})) for name in entries}
         given = [entry for name, entry in entries.items() if name not in without]
         return report([*given, *added], task_run() if run == "whole" else run, **(params or {}))
+
+    return call
+
+
+@pytest.fixture
+def compare(run_here, tmp_path):
+    """compare(…) is the page about two runs. change: of their folders; inputs, params: changes to the task."""
+
+    def call(change=None, inputs=None, params=None, **more):
+        given = two_runs(tmp_path / ("pair%d" % len(list(tmp_path.glob("pair*")))), change, **more)
+        outcome = run_here("compare-reports", {**COMPARED, **(params or {})}, inputs(given) if inputs else given)
+        assert outcome.code == 0, outcome.error
+        return Page((outcome.output / "report.html").read_text(encoding="utf-8"), outcome.output / "report.html")
 
     return call

@@ -37,6 +37,20 @@ def path(page, made, tmp_path):
 
 
 @pytest.fixture
+def comparison(compare, made):
+    """A page about two runs, with pictures."""
+    if "comparison" not in made:
+        made["comparison"] = compare(count=121, classes=CLASSES, params={"pictures": 60}).path
+    return made["comparison"]
+
+
+@pytest.fixture(params=["path", "comparison"])
+def each(request):
+    """Each of the two pages in turn."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
 def window(browser, path):
     """window(…) opens the report; the options are Playwright's for a browser's context."""
     contexts = []
@@ -51,20 +65,20 @@ def window(browser, path):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_opens_without_a_complaint_and_asks_for_nothing(window, path, scheme):
-    opened = window(color_scheme=scheme)
+def test_the_page_opens_without_a_complaint_and_asks_for_nothing(window, each, scheme):
+    opened = window(each, color_scheme=scheme)
     opened.page.wait_for_timeout(300)
     assert opened.said == []
-    assert [url for url in opened.asked if not url.startswith("data:")] == [path.as_uri()]
+    assert [url for url in opened.asked if not url.startswith("data:")] == [each.as_uri()]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_is_accessible_with_all_details_open(window, scheme):
+def test_the_page_is_accessible_with_all_details_open(window, each, scheme):
     """axe-core's rules: landmarks, headings, labels, names, tables, contrast of 4.5:1 and others."""
-    opened = window(color_scheme=scheme)
+    opened = window(each, color_scheme=scheme)
     opened.page.locator("button.unfold").click()
     found = Axe().run(opened.page, options={"resultTypes": ["violations"]})
-    told = [f"{each['id']}: {each['nodes'][0]['html'][:200]} {each['nodes'][0]['failureSummary']}" for each in found.response["violations"]]
+    told = [f"{one['id']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['failureSummary']}" for one in found.response["violations"]]
     assert told == []
 
 
@@ -95,8 +109,8 @@ CONTRAST = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_text_of_drawings_and_tables_stands_out(window, scheme):
-    ratio, text = window(color_scheme=scheme).told(CONTRAST)
+def test_the_text_of_drawings_and_tables_stands_out(window, each, scheme):
+    ratio, text = window(each, color_scheme=scheme).told(CONTRAST)
     assert ratio >= 4.5, text
 
 
@@ -268,8 +282,8 @@ WIDER = """() => [...document.querySelectorAll("body *")].filter((each) => {
 
 
 @pytest.mark.parametrize("width", [320, 768])
-def test_on_a_narrow_screen_only_tables_scroll_sideways(window, width):
-    opened = window(viewport={"width": width, "height": 700})
+def test_on_a_narrow_screen_only_tables_scroll_sideways(window, each, width):
+    opened = window(each, viewport={"width": width, "height": 700})
     opened.page.locator("button.unfold").click()
     assert opened.told("() => document.documentElement.scrollWidth") <= width
     assert opened.told(WIDER.replace("SCROLL", ".scroll, pre")) == []
@@ -282,8 +296,25 @@ def test_a_table_that_scrolls_is_reached_by_keyboard(window):
     assert opened.told(f"() => {boxes}.every((box) => box.tabIndex === 0 && box.getAttribute('aria-label'))")
 
 
-def test_on_paper_nothing_is_cut_off(window):
-    opened = window(viewport=A4)
+def test_on_paper_nothing_is_cut_off(window, each):
+    opened = window(each, viewport=A4)
+    opened.page.locator("button.unfold").click()
+    opened.page.emulate_media(media="print")
+    assert opened.told(WIDER.replace("SCROLL", ".nothing")) == []
+
+
+def test_on_paper_seven_models_side_by_side_are_not_cut_off(window, page):
+    names = (
+        "infer-float",
+        "infer-checkpoint",
+        "infer-frozen",
+        "infer-inference-graph",
+        "infer-saved-model",
+        "infer-tflite",
+        "infer-edgetpu",
+    )
+    chain = [(name, "tflite", "tensorflow", 0.9 - place / 20) for place, name in enumerate(names)]
+    opened = window(page(chain=chain, classes=["a class with a name of several words", *CLASSES]).path, viewport=A4)
     opened.page.locator("button.unfold").click()
     opened.page.emulate_media(media="print")
     assert opened.told(WIDER.replace("SCROLL", ".nothing")) == []
@@ -318,6 +349,19 @@ def test_hostile_names_do_nothing(window, page):
     assert opened.said == []
     opened.select("class", classes[1])
     assert opened.shown()
+
+
+def test_a_comparisons_pictures_are_filtered_by_who_is_right(window, comparison):
+    opened = window(comparison)
+    opened.select("group", "only longer is right")
+    every(opened)
+    groups = data(opened, "groups")
+    assert groups
+    assert all(group == ["second"] for group in groups)
+    opened.select("model", "cards")
+    opened.wait_for_status(f"{len(groups)} of 60 pictures")
+    opened.select("model", "longer")
+    opened.wait_for_status("0 of 60 pictures")
 
 
 def test_a_page_without_pictures_works(window, page):

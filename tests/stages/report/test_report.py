@@ -196,6 +196,11 @@ def test_the_ledger_tells_each_step_of_the_chain_and_its_change(page):
     assert layers[0] == ["FeatureExtractor/MobilenetV2/expanded_conv_0/project", "5 %", "", "−3.5 … 4"]
     assert len(layers) == 12
     assert len(rows(section, "The layers that differ less.")) == 4
+    assert "16 layers were compared, 2 are in the first alone, 1 keep another number of values." in words(section)
+    assert rows(section, "The layers that changed most at each step") == [
+        ["infer-float → infer-frozen", "BoxPredictor_0/ClassPredictor", "2 %"],
+        ["infer-frozen → infer-tflite", "BoxPredictor_0/ClassPredictor", "2 %"],
+    ]
 
 
 def test_a_chain_that_loses_nothing_says_so(page):
@@ -208,7 +213,8 @@ def test_measures_are_the_evaluations_own_and_those_that_none_has_are_left_out(p
     assert told["mAP@0.5"] == ["0.920", "0.850", "0.800"]
     assert told["mAP (0.50:0.95)"] == ["0.607", "0.561", "0.528"]
     assert "mAP, large" not in told
-    assert told["Best threshold: precision, recall, F1"][0] == "0.520: 0.920, 0.870, 0.900"
+    best = [told[name][0] for name in ("Best threshold (of F1)", "Precision there", "Recall there", "F1 there")]
+    assert best == ["0.520", "0.920", "0.870", "0.900"]
     assert told["Ran with"] == ["tensorflow 2.3.0", "tensorflow 2.3.0", "ai-edge-litert 2.3.0"]
     gate = ["largest loss of mAP@0.5 against the frozen graph", "infer-tflite", "–", "0.0200", "0.0019", "✓ passed"]
     assert rows(section, "Gates") == [gate]
