@@ -118,9 +118,11 @@ def test_tensorflows_own_decoding_is_darker_by_most_of_a_grey_level(tensorflow, 
 
 def test_the_input_is_rounded_and_normalized_as_the_quantized_model_reads_it(tmp_path):
     (tmp_path / "image.png").write_bytes(FILES["png"]())
-    pixels = model_input(tmp_path / "image.png", 30, 20)
+    pixels = model_input(load_rgb(tmp_path / "image.png"), 30, 20)
     assert (pixels.dtype, pixels.shape) == (np.uint8, (1, 30, 20, 3))
     assert abs(pixels[0] - resize_bilinear(picture(2, 50, 40), 30, 20)).max() <= 0.5
+    same = picture(2, 50, 40)
+    np.testing.assert_array_equal(model_input(same, 40, 50)[0], np.rint(resize_bilinear(same, 40, 50)))
     assert normalize(np.array([0, 128, 255], np.uint8), 128, 128.0).tolist() == [-1.0, 0.0, 0.9921875]
 
 
