@@ -2,7 +2,7 @@
 
 COCO's metric has no step in which classes meet but the last mean, so each can be evaluated by itself: in a process of its own, on the
 images alone in which it is or was found, and with no more of a detection than `COCOeval` reads. The numbers are the same to the last bit:
-an image with neither has no part in a class's precision.
+an image with neither has no part in a class's precision. Matching, accumulating and averaging are pycocotools' own.
 """
 
 import contextlib
@@ -81,11 +81,7 @@ def _as_mask(annotation, sizes):
 def evaluate_class(job):
     """The `ClassResult` of a `ClassJob`."""
     images = np.unique([*(annotation["image_id"] for annotation in job.truth), *job.images.tolist()]).astype(int).tolist()
-    evaluation = COCOeval(
-        _Annotations([dict(annotation) for annotation in job.truth], images, job.category),
-        _Annotations(_annotations(job), images, job.category),
-        job.kind,
-    )
+    evaluation = _Evaluation(job, images)
     if not images:
         return _nothing(evaluation.params)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -102,18 +98,54 @@ def evaluate_class(job):
     )
 
 
-def _annotations(job):
-    """The detections as `COCO.loadRes` would make them, but for what nobody reads. Ids from 1, for 0 would pass for no match."""
-    x, y = job.boxes[:, 0], job.boxes[:, 1]
-    boxes = np.stack([x, y, job.boxes[:, 2] - x, job.boxes[:, 3] - y], axis=1)
-    areas = coco_mask.area(job.masks) if job.masks else boxes[:, 2] * boxes[:, 3]
-    columns = zip(job.images.tolist(), job.scores.tolist(), boxes.tolist(), areas.tolist(), strict=True)
+class _Evaluation(COCOeval):
+    """`COCOeval` of one class. It matches in the images that have objects of it: in the others there is nothing to match, and most of a
+    class's images are such, for a detector tries most classes everywhere.
+    """
+
+    def __init__(self, job, images):
+        """images: sorted ids of those with an object or a detection of the class."""
+        present = np.unique([annotation["image_id"] for annotation in job.truth])
+        matched = np.isin(job.images, present)
+        boxes = np.concatenate([job.boxes[:, :2], job.boxes[:, 2:] - job.boxes[:, :2]], axis=1)
+        areas = coco_mask.area(job.masks).astype(float) if job.masks else boxes[:, 2] * boxes[:, 3]
+        super().__init__(
+            _Annotations([dict(annotation) for annotation in job.truth], images, job.category),
+            _Annotations(_annotations(job, np.flatnonzero(matched), boxes, areas), images, job.category),
+            job.kind,
+        )
+        self._unmatched = np.zeros((len(self.params.iouThrs), self.params.maxDets[-1]))
+        self._alone = {}
+        chosen = np.flatnonzero(~matched)
+        chosen = chosen[np.lexsort((chosen, -job.scores[chosen], job.images[chosen]))]
+        lone, starts = np.unique(job.images[chosen], return_index=True)
+        for image, rows in zip(lone.tolist(), np.split(chosen, starts[1:]), strict=False):
+            best = rows[: self.params.maxDets[-1]]
+            self._alone[image] = ((best + 1).tolist(), job.scores[best].tolist(), areas[best])
+
+    def computeIoU(self, imgId, catId):  # noqa: N802, N803  pycocotools' names, as those below
+        """Overlaps of one image's detections with its objects, for `evaluateImg`."""
+        return [] if imgId in self._alone else super().computeIoU(imgId, catId)
+
+    def evaluateImg(self, imgId, catId, aRng, maxDet):  # noqa: N802, N803
+        """What pycocotools' own makes of an image and an area range; where no object is, all detections of these sizes are false."""
+        if imgId not in self._alone:
+            return super().evaluateImg(imgId, catId, aRng, maxDet)
+        numbers, scores, areas = self._alone[imgId]
+        unmatched = self._unmatched[:, : len(numbers)]
+        outside = ((areas < aRng[0]) | (areas > aRng[1]))[np.newaxis].repeat(len(unmatched), axis=0)
+        return {"dtIds": numbers, "dtScores": scores, "dtMatches": unmatched, "dtIgnore": outside, "gtIgnore": np.zeros(0)}
+
+
+def _annotations(job, rows, boxes, areas):
+    """Some of the detections as `COCO.loadRes` would make them, but for what nobody reads. Ids from 1, for 0 would pass for no match."""
+    columns = (rows.tolist(), job.images[rows].tolist(), job.scores[rows].tolist(), boxes[rows].tolist(), areas[rows].tolist())
     made = [
-        {"id": number, "image_id": image, "category_id": job.category, "score": score, "bbox": bbox, "area": area}
-        for number, (image, score, bbox, area) in enumerate(columns, 1)
+        {"id": row + 1, "image_id": image, "category_id": job.category, "score": score, "bbox": bbox, "area": area}
+        for row, image, score, bbox, area in zip(*columns, strict=True)
     ]
-    for annotation, mask in zip(made, job.masks or [], strict=False):
-        annotation["segmentation"] = mask
+    for annotation in made if job.masks else ():
+        annotation["segmentation"] = job.masks[annotation["id"] - 1]
     return made
 
 

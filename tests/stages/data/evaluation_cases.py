@@ -131,7 +131,7 @@ def disc(x, y, radius, side=90):
 
 
 def masked_case():
-    """Two images of 90 × 90 px: masks that are found well, badly and not at all, a crowd, and boxes round them that are all right."""
+    """Two images of 90 × 90 px: masks that are found well, badly and not at all, a crowd, and boxes that are better."""
     images = [
         image(
             1,
@@ -150,6 +150,7 @@ def masked_case():
         1: [
             (1, 0.9, 10, 10, 50, 50, disc(32, 30, 20)),
             (2, 0.8, 50, 50, 90, 90, disc(60, 60, 8)),
+            (1, 0.75, 50, 0, 90, 40, disc(70, 20, 8)),  # a box of middle size, a small mask
             (1, 0.3, 11, 10, 50, 50, disc(30, 30, 19)),
         ],
         2: [(1, 0.7, 5, 5, 25, 25, disc(15, 15, 10)), (1, 0.6, 30, 30, 60, 60, disc(45, 45, 15)), (3, 0.2, 5, 5, 25, 25, disc(15, 15, 9))],

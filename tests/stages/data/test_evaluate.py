@@ -125,11 +125,12 @@ def test_boxes_are_clipped_to_the_image_and_those_outside_left_out(run_stage, tm
         (1, 0.95, 120, 0, 150, 20),
         (1, 0.95, 30, 5, 30, 9),
         (1, 0.95, 50, 5, 40, 9),
+        (1, 0.95, 50, 5, 70, 5),
     ]
     outcome = evaluate(run_stage, tmp_path, images, {"a": {1: rows}})
     metrics = outcome.json("metrics.json")["models"]["a"]
     assert (metrics["map"], metrics["detections"]) == (1.0, 2)
-    assert "a: 3 boxes have no area inside their image and are left out" in outcome.log
+    assert "a: 4 boxes have no area inside their image and are left out" in outcome.log
     assert [row["bbox"] for row in lines(outcome)[0]["models"]["a"]["found"]] == [[0, 0, 20, 20], [80, 60, 100, 80]]
 
 

@@ -233,7 +233,7 @@ F1 = {
     "the false one is left out": ([0.9, 0.8, 0.7], [1, 1, 0], 2, (0.8, 1.0, 1.0, 1.0)),
     "the false one is worth its successors": ([0.9, 0.8, 0.7, 0.6], [1, 0, 1, 1], 3, (0.6, 0.75, 1.0, 6 / 7)),
     "the false one is not worth its successor": ([0.9, 0.8, 0.7, 0.6, 0.5], [1, 0, 0, 0, 1], 2, (0.9, 1.0, 0.5, 2 / 3)),
-    "equal scores are taken together": ([0.9, 0.5, 0.5], [1, 0, 1], 2, (0.5, 2 / 3, 1.0, 0.8)),
+    "equal scores are taken together": ([0.9, 0.5, 0.5], [1, 1, 0], 2, (0.5, 2 / 3, 1.0, 0.8)),
     "of equal F1 the highest score": ([0.9, 0.8, 0.7, 0.6], [1, 0, 0, 1], 2, (0.9, 1.0, 0.5, 2 / 3)),
     "none right": ([0.9], [0], 2, None),
     "none found": ([], [], 2, None),
