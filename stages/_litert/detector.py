@@ -113,10 +113,10 @@ def _interpreter(path, resolver, all_tensors):
     return interpreter
 
 
-def check_runs(path, where="model.tflite"):
-    """An interpreter of the model. Raises StageError where LiteRT cannot load it."""
+def check_runs(path, kernels="reference", where="model.tflite"):
+    """An interpreter of the model, which processes that are forked from now on share. Raises StageError where LiteRT cannot load it."""
     try:
-        return _interpreter(str(path), KERNELS["reference"], False)
+        return _interpreter(str(path), KERNELS[kernels], False)
     except (ValueError, RuntimeError) as error:
         raise StageError(
             "LiteRT cannot load the model", where, "a model that it runs", str(error).strip().splitlines()[0], "convert it again"

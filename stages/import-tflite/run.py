@@ -47,7 +47,7 @@ def main(task):
     report = describe(model)
     mean, std = _normalization(task, interface.source, path)
     lint = dict(report, **_about(model, interface, _decode(task, report, interface, len(classes), path), mean, std))
-    interpreter = check_runs(path, path)
+    interpreter = check_runs(path, where=path)
     anchors = _anchors(task, model, interface, interpreter, path)
     check_artifact(model, lint, classes, anchors, path)
     _try(path, interface, lint, anchors)

@@ -14,7 +14,7 @@ def main(task):
     runtime, kernels = version("ai-edge-litert"), task.params["kernels"]
     task.tools["ai-edge-litert"] = runtime
     source = read_source(task.input("model"))
-    check_runs(source.path)
+    check_runs(source.path, kernels)
     lint = source.lint
     detector = LiteRtDetector(
         source.path, source.interface, lint["mean"], lint["std"], source.anchors, source.how, kernels, layer_ports(source.model)
