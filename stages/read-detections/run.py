@@ -92,7 +92,7 @@ def _say(task, layout, files, named, names):
         TFRECORD: "by its sha256, id or file name",
     }[layout]
     ids = "the dataset's label map" if names is None else "%d names that `categories` or `images` tells" % len(names)
-    task.say("%s: %d files; an image is known %s, a class by %s" % (layout, len(files), by, ids))
+    task.say("%s, files: %d; an image is known %s, a class by %s" % (layout, len(files), by, ids))
 
 
 def _check_units(task, rows, layout):
