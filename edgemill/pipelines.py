@@ -83,7 +83,7 @@ class Pipeline:
     steps: Mapping[str, Step]
 
     def select(self, targets: Sequence[str]) -> Pipeline:
-        """The part that makes `targets` (names of steps, of stages, or of kinds of artifact), with everything that feeds them; all for none.
+        """The part that makes `targets` (steps, stages or kinds of artifact, by name), with everything that feeds them; all for none.
 
         Raises:
             RequestError: the pipeline has no such step.

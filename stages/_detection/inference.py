@@ -51,8 +51,8 @@ def run_detector(task, size, detector, model):
     """Run `detector` on each record of the split, in `task.cpus` processes, and write a detections artifact.
 
     The task has the input `records` and the parameters split, shards, discard_image_pixels and layers. size: (height, width) of the
-    model's input; model: {"kind", "runtime", "version", "sha256"}. The files depend on neither the number of processes nor, timing.json
-    aside, on anything but the model and the records. Raises StageError.
+    model's input; model: {"kind", "runtime", "version", "sha256", "nms" (PER_CLASS or CLASS_AGNOSTIC of `postprocess`)}. The files depend
+    on neither the number of processes nor, timing.json aside, on anything but the model and the records. Raises StageError.
     """
     records, split = task.input("records"), task.params["split"]
     index = records.json("records.json")

@@ -41,6 +41,14 @@ class Attributes(NamedTuple):
     w_scale: float
 
 
+PER_CLASS, CLASS_AGNOSTIC = "per class", "class-agnostic"
+
+
+def nms_kind(how):
+    """How the operator suppresses overlapping boxes: within each class (its regular method), or over all classes at once (its fast one)."""
+    return PER_CLASS if how.use_regular_nms else CLASS_AGNOSTIC
+
+
 def attributes(values, where):
     """`Attributes` of a dict that may hold more. Raises StageError that names what is missing."""
     missing = [name for name in Attributes._fields if name not in (values or {})]

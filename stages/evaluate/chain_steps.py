@@ -11,14 +11,15 @@ def chain_steps(models, accuracies):
     """(the ledger, the step that lost most of mAP@0.5, or None where none lost any).
 
     models: `detection_checks.Model`s in the chain's order; accuracies: their `accuracy.Accuracy`. The ledger is `accuracy.ledger`'s, and
-    "layers_compared" is the worst layers of each step, None where there is no step or the layers are unknown. Of the worst step:
+    "layers_compared" is the worst layers of each step, None where there is no step or the layers are unknown, and "nms" how the model's
+    boxes are suppressed, None where that is not known. Of the worst step:
     {"model", "against", "map50_change", "map_change", "layers", "layers_unknown_because", "layers_summary"}, see `layer_errors`.
     Raises StageError where samples of layers are damaged.
     """
     entries, steps, before = ledger(accuracies), [], None
     for entry, model in zip(entries, models, strict=True):
         samples = read_layers(model)
-        entry["layers_compared"] = None
+        entry["layers_compared"], entry["nms"] = None, model.index["model"].get("nms")
         if before is not None:
             step = _step(entry, before, (model, samples))
             entry["layers_compared"] = step["layers"] and step["layers"][:_SHOWN]

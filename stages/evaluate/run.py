@@ -2,7 +2,7 @@
 
 import json
 from importlib.metadata import version
-from itertools import count
+from itertools import count, pairwise
 
 from chain_steps import chain_steps
 from coco_numbers import object_counts, recall_points
@@ -35,6 +35,10 @@ def main(task):
     _write_matches(task, truth, dataset.classes, evaluations, threshold)
     accuracies = [each.accuracy() for each in evaluations]
     steps, largest = chain_steps(models, accuracies)
+    for before, step in pairwise(steps):
+        if before["nms"] and step["nms"] and before["nms"] != step["nms"]:
+            text = "the boxes of %s are suppressed %s, those of %s %s: a part of the change from one to the other is that, not the model"
+            task.warn(text % (before["model"], before["nms"], step["model"], step["nms"]))
     results = gates(limits, accuracies)
     report = {
         "schema": 2,

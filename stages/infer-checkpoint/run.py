@@ -8,7 +8,7 @@ import importlib_metadata
 from checkpoint_graph import BOXES, INPUT, SCORES, write_checkpoint_graph
 
 from _detection.inference import check_classes, run_detector
-from _detection.postprocess import attributes
+from _detection.postprocess import attributes, nms_kind
 from _runtime import StageError, run
 from _tf1.config_text import read_config
 from _tf1_export.checkpoint import checkpoint_classes, checkpoint_step, warn_of_delay
@@ -50,7 +50,7 @@ def main(task):
     how = attributes(decode_attributes(config, task.params), "pipeline.config")
     detector = RawDetector(path, INPUT, (BOXES, SCORES), graph.normalization, graph.anchors, how, graph.restore)
     model = {"kind": chosen.kind, "runtime": "TensorFlow", "version": versions["tensorflow"], "sha256": sha256_weights(prefix)}
-    run_detector(task, input_size(config), detector, dict(model, which=task.params["which"], step=chosen.step))
+    run_detector(task, input_size(config), detector, dict(model, nms=nms_kind(how), which=task.params["which"], step=chosen.step))
 
 
 def choose(about, config, which):

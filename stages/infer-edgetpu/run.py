@@ -5,6 +5,7 @@ from importlib.metadata import version
 from edgetpu_detector import EdgeTpuDetector, runtime_version
 
 from _detection.inference import run_detector
+from _detection.postprocess import nms_kind
 from _litert.artifact import for_records, read_source
 from _litert.interface import read_interface
 from _runtime import StageError, run, sha256_file
@@ -29,6 +30,7 @@ def main(task):
         "kind": "edgetpu",
         "runtime": "LiteRT with libedgetpu",
         "version": "%(ai-edge-litert)s, %(libedgetpu)s" % task.tools,
+        "nms": nms_kind(source.how),
         "sha256": sha256_file(path),
         "compiled_from": sha256_file(source.path),
     }

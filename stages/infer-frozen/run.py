@@ -5,6 +5,7 @@ from api_graph import INFERENCE_GRAPH, SAVED_MODEL, ApiDetector, check_inference
 from frozen_graph import FILE, frozen_detector
 
 from _detection.inference import check_classes, run_detector
+from _detection.postprocess import PER_CLASS, attributes, nms_kind
 from _runtime import StageError, run, sha256_file
 
 # The parameter's value: (file in the artifact, kind of model, parameter of freeze that writes it)
@@ -24,7 +25,9 @@ def main(task):
     check_classes(graph["classes"], task.input("records").json("records.json")["classes"], "graph.json")
     file, kind, _ = FORMS[task.params["form"]]
     detector = make_detector(source.path, graph, task.params["form"])
-    model = {"kind": kind, "runtime": "TensorFlow", "version": version, "sha256": sha256_file(source.path / file)}
+    # The Object Detection API's own graphs suppress class by class, whatever the operator was told.
+    nms = nms_kind(attributes(graph["decode"], "graph.json: decode")) if task.params["form"] == "tflite-graph" else PER_CLASS
+    model = {"kind": kind, "runtime": "TensorFlow", "version": version, "nms": nms, "sha256": sha256_file(source.path / file)}
     run_detector(task, graph["input_size"], detector, model)
 
 

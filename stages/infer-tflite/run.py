@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from _detection.inference import run_detector
+from _detection.postprocess import nms_kind
 from _litert.artifact import for_records, read_source
 from _litert.detector import LiteRtDetector, check_runs
 from _litert.layer_tensors import layer_ports
@@ -21,6 +22,7 @@ def main(task):
     )
     detector = for_records(detector, source.classes, task.input("records").json("records.json"), task.params["classes_by_name"])
     model = {"kind": "tflite", "runtime": "LiteRT", "version": runtime, "kernels": kernels, "sha256": sha256_file(source.path)}
+    model["nms"] = nms_kind(source.how)
     run_detector(task, lint["input_size"], detector, model)
 
 

@@ -24,7 +24,14 @@ assert metrics["images"] == 67, metrics["images"]
 chain = ["infer-float", "infer-checkpoint", "infer-frozen", "infer-api", "infer-saved-model", "infer-tflite"]
 assert metrics["order"] == chain, metrics["order"]
 steps = {step["model"]: step for step in metrics["ledger"]}
-assert [steps[name]["kind"] for name in chain] == ["float-checkpoint", "checkpoint", "frozen-graph", "inference-graph", "saved-model", "tflite"]
+assert [steps[name]["kind"] for name in chain] == [
+    "float-checkpoint",
+    "checkpoint",
+    "frozen-graph",
+    "inference-graph",
+    "saved-model",
+    "tflite",
+]
 assert abs(steps["infer-frozen"]["map50_change"]) < 0.001, steps["infer-frozen"]  # freezing changes nothing
 assert abs(steps["infer-saved-model"]["map50_change"]) < 0.001, steps["infer-saved-model"]  # another file of the same graph
 assert steps["infer-frozen"]["layers_compared"], steps["infer-frozen"]

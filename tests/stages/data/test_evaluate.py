@@ -208,6 +208,21 @@ def test_the_ledger_and_the_step_that_lost_most(run_stage, tmp_path):
     assert report["ledger"][2]["layers_compared"] == [layer]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "warnings"), [("per class", "class-agnostic", 1), ("per class", "per class", 0), (None, "class-agnostic", 0)]
+)
+def test_models_whose_boxes_are_suppressed_otherwise_are_told(run_stage, tmp_path, before, after, warnings):
+    models = frozen_and_tflite(tmp_path, tflite=RIGHT)
+    for name, nms in zip(models, (before, after), strict=True):
+        path = tmp_path / name / "inference.json"
+        index = json.loads(path.read_text())
+        index["model"]["nms"] = nms
+        path.write_text(json.dumps(index))
+    done = evaluate(run_stage, tmp_path, ONE_IMAGE, models)
+    assert [entry["nms"] for entry in done.json("metrics.json")["ledger"]] == [before, after]
+    assert len([text for text in done.result["warnings"] if "suppressed" in text]) == warnings
+
+
 def test_without_a_loss_there_is_no_largest(run_stage, tmp_path):
     assert evaluate(run_stage, tmp_path, ONE_IMAGE, frozen_and_tflite(tmp_path, tflite=RIGHT)).json("metrics.json")["largest_loss"] is None
 

@@ -70,7 +70,7 @@ def chain(tmp_path, *steps):
         folder.mkdir()
         if layers is not None:
             write_samples(folder / "layers.npz", [{key: rows[place] for key, rows in layers.items()} for place in range(2)])
-        models.append(Model(name, folder, {}))
+        models.append(Model(name, folder, {"model": {}}))
         accuracies.append(Accuracy(name, "tflite", map50 / 2, map50, {}))
     return chain_steps(models, accuracies)
 
