@@ -1,4 +1,4 @@
-"""Numbers that follow from how the two files were made: five of six circles found in their place, and every second box half beside its object."""
+"""Numbers that follow from how the two files were made: five of six circles in their place; every second box half beside its object."""
 
 import json
 import sys
