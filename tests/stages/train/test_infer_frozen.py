@@ -87,6 +87,7 @@ def test_the_index_tells_the_model_and_each_record_the_sha256_of_its_input(infer
         "kind": "frozen-graph",
         "runtime": "TensorFlow",
         "version": "1.13.1",
+        "nms": "class-agnostic",
         "sha256": sha256_file(tiny_graph / "tflite_graph.pb"),
         "input_size": [96, 96],
     }
