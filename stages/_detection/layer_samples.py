@@ -5,6 +5,8 @@ tensors. Of each output the same places are kept in every model, because they ar
 """
 
 import hashlib
+import io
+import zipfile
 
 import numpy as np
 
@@ -24,9 +26,15 @@ def sample(name, output):
 
 
 def write_samples(path, images):
-    """Write layers.npz: {layer: float32 [images, values]}. images: a list of {layer: sample}, one for each image."""
-    with atomic_write(path) as stream:
-        np.savez(stream, **{name: np.stack([image[name] for image in images]) for name in sorted(images[0])})
+    """Write layers.npz: {layer: float32 [images, values]}. images: a list of {layer: sample}, one for each image.
+
+    Not by numpy.savez, whose bytes depend on Python's release.
+    """
+    with atomic_write(path) as stream, zipfile.ZipFile(stream, "w") as archive:
+        for name in sorted(images[0]):
+            array = io.BytesIO()
+            np.save(array, np.stack([image[name] for image in images]), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(name + ".npy"), array.getvalue())
 
 
 def read_samples(folder):

@@ -1,5 +1,7 @@
 """Samples of layers' outputs: the same places in every model, and no more than are asked for."""
 
+import zipfile
+
 import numpy as np
 import pytest
 from _detection.layer_samples import FILE, VALUES, read_samples, sample, write_samples
@@ -50,6 +52,13 @@ def test_what_is_written_is_read_and_has_the_same_bytes_each_time(tmp_path):
     first = (tmp_path / FILE).read_bytes()
     write_samples(tmp_path / FILE, [dict(reversed(list(image.items()))) for image in images])
     assert (tmp_path / FILE).read_bytes() == first
+
+
+def test_nothing_in_the_file_depends_on_the_time_or_the_release_of_python(tmp_path):
+    write_samples(tmp_path / FILE, [{"a": np.arange(2, dtype=np.float32)}])
+    with zipfile.ZipFile(tmp_path / FILE) as archive:
+        told = {(each.date_time, each.extract_version, each.extra, each.external_attr >> 16) for each in archive.infolist()}
+    assert told == {((1980, 1, 1, 0, 0, 0), 20, b"", 0o600)}
 
 
 def test_detections_without_samples_have_none(tmp_path):
