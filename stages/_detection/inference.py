@@ -115,7 +115,8 @@ def _write_share(records, room, detector, size, pixels, share):
     shard = write_shard(path, _examples(records, share, detector, size, pixels, times, counts))
     preparing, running = zip(*times)
     entry = {"shard": shard, "detections": sum(counts), "preparing": preparing, "running": running}
-    write_json(told, {"sha256": sha256_file(path), "entry": entry})
+    with open(told, "w", encoding="utf-8") as stream:  # neither whole nor flushed: half of one is no JSON, and then the shard is made again
+        json.dump({"sha256": sha256_file(path), "entry": entry}, stream)
     return dict(entry, kept=0)
 
 

@@ -101,4 +101,4 @@ def normalize(pixels, mean, std):
 
 def sha256(tensor):
     """Hex sha256 of a tensor's bytes in C order."""
-    return hashlib.sha256(np.ascontiguousarray(tensor).tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(tensor).reshape(-1)).hexdigest()

@@ -1,10 +1,10 @@
 """Somebody's .tflite as a tflite artifact: what it is read off the file, what the file does not say is given, all of it tried out."""
 
 import math
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from ai_edge_litert import __version__ as runtime
 from label_file import class_names, read_labels
 
 from _detection.postprocess import attributes
@@ -37,7 +37,7 @@ _OF_OPERATOR = {"detections_per_class": 100, "use_regular_nms": False}  # what t
 
 def main(task):
     """Write model.tflite, lint.json, labels.json and anchors.npy: as the stage convert does, so that all that follows is the same."""
-    task.tools["ai-edge-litert"] = version("ai-edge-litert")
+    task.tools["ai-edge-litert"] = runtime
     path, labels = _given(task, "path"), _given(task, "labels")
     content = _read(path)
     model = read_model(content, path)

@@ -1,7 +1,6 @@
 """Run the compiled .tflite on an Edge TPU on a split of the records."""
 
-from importlib.metadata import version
-
+from ai_edge_litert import __version__ as runtime
 from edgetpu_detector import EdgeTpuDetector, runtime_version
 
 from _detection.inference import run_detector
@@ -16,7 +15,7 @@ MODEL = "model_edgetpu.tflite"
 
 def main(task):
     """The model as the device runs it: what the compiler mapped on the Edge TPU, the rest, with the post-process operator, on the CPU."""
-    task.tools["ai-edge-litert"] = version("ai-edge-litert")
+    task.tools["ai-edge-litert"] = runtime
     compiled, artifact = task.input("compiled"), task.input("model")
     _require_same_model(compiled, artifact)
     source = read_source(artifact)

@@ -1,6 +1,6 @@
 """Run the .tflite with LiteRT on a split of the records, in several processes."""
 
-from importlib.metadata import version
+from ai_edge_litert import __version__ as runtime
 
 from _detection.inference import run_detector
 from _detection.postprocess import nms_kind
@@ -12,7 +12,7 @@ from _runtime import run, sha256_file
 
 def main(task):
     """The model as a device would run it: with its own post-process operator where it has one, else decoded by the operator's rules."""
-    runtime, kernels = version("ai-edge-litert"), task.params["kernels"]
+    kernels = task.params["kernels"]
     task.tools["ai-edge-litert"] = runtime
     source = read_source(task.input("model"))
     check_runs(source.path, kernels)
