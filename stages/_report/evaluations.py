@@ -36,7 +36,7 @@ MEASURES = (
 ERRORS = {
     "classification": "wrong class",
     "localization": "badly placed",
-    "both": "wrong class and badly placed",
+    "both": "wrong class and place",
     "duplicate": "found twice",
     "background": "nothing is there",
     "missed": "missed",

@@ -17,12 +17,13 @@ from _report.page import counted
 from _runtime import StageError
 
 SIDE = 320
+MOST_COLOURS = 40  # classes in the legend
 # (longest side in pixels, JPEG quality): the first with which all pictures fit into their bytes.
 _SIZES = ((400, 80), (360, 76), (320, 74), (280, 72), (240, 70), (200, 68), (160, 65), (120, 60), (96, 50))
 _WORDS = {"correct": "right", **ERRORS, "background": "where nothing is", "ignored": "where it does not count"}
 _TOLD = 12  # boxes of a panel in words
 _LONGEST = 28  # characters of a box's label
-_LETTER = 6.2  # units, about, of a label's letter
+_LETTER, _LINE = 7.0, 13  # units, about, of a label's letter and line
 
 
 class Shape(NamedTuple):
@@ -143,9 +144,9 @@ def _truth_panel(found, frame, ids):
     ]
     counted_ones = [each["class"] for each in truth if not each["ignored"]]
     ignored = len(truth) - len(counted_ones)
-    note = counted(len(counted_ones), "object") + (f", {counted(ignored, 'region')} that do not count" if ignored else "")
+    note = counted(len(counted_ones), "object") + (f", {counted(ignored, 'region')} not counted" if ignored else "")
     words = [f"{number} {name}" if number > 1 else name for name, number in Counter(counted_ones).items()]
-    return Panel("Ground truth", note, f"Ground truth: {_cut(words) or 'no object'}.", _largest_first(shapes))
+    return Panel("Ground truth", note, f"Ground truth: {_cut(words) or 'no object'}.", _largest_first(_apart(shapes, frame)))
 
 
 def _model_panel(model, found, frame, ids):
@@ -158,7 +159,7 @@ def _model_panel(model, found, frame, ids):
     note = ", ".join(told) or "nothing found, nothing to find"
     words = [f"{box['class']} {box['score']:.2f} {_WORDS.get(box['kind'], box['kind'])}" for box in own["found"]]
     words += [f"{truth[index]['class']} missed" for index in own["missed"]]
-    return Panel(model, note, f"{model}: {_cut(words) or 'no box'}.", _largest_first(shapes))
+    return Panel(model, note, f"{model}: {_cut(words) or 'no box'}.", _largest_first(_apart(shapes, frame)))
 
 
 def _shape(bbox, frame, number, kind, text):
@@ -168,8 +169,29 @@ def _shape(bbox, frame, number, kind, text):
     place = [round(value, 1) for value in (left, top, max(right - left, 1), max(bottom - top, 1))]
     text = printable(text)
     end = left + _LETTER * len(text) > frame.width and right > frame.width / 2
-    at, base = (min(right, frame.width - 1) if end else left + 1), (top - 3 if top > 12 else top + 11)
+    at, base = (min(right, frame.width - 1) if end else left + 1), (top - 3 if top > _LINE else top + _LINE - 2)
     return Shape(*place, number % len(COLOURS), kind, text, round(at, 1), round(base, 1), end)
+
+
+def _apart(shapes, frame):
+    """The shapes with labels that do not lie on each other: a later one stands a line or two lower, or is left out."""
+    taken, apart = [], []
+    for shape in shapes:
+        for base in (shape.base, shape.base + _LINE, shape.base + 2 * _LINE) if shape.text else ():
+            width = _LETTER * len(shape.text)
+            left = shape.at - width if shape.end else shape.at
+            place = (left, base - _LINE, left + width, base)
+            if base <= frame.height and not any(_overlap(place, other) for other in taken):
+                taken.append(place)
+                apart.append(shape._replace(base=round(base, 1)))
+                break
+        else:
+            apart.append(shape._replace(text=""))
+    return apart
+
+
+def _overlap(one, other):
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _label(name, score):
@@ -199,6 +221,7 @@ def filters(pictures, classes, models, groups):
     return {
         "groups": [(word, name) for word, name in groups if any(word in each.groups for each in pictures)],
         "classes": [(number, classes[number]) for number in sorted(present)],
+        "colours": [(number % len(COLOURS), classes[number]) for number in sorted(present)[:MOST_COLOURS]],
         "kinds": [(kind, words) for kind, words in ERRORS.items() if kind in kinds],
         "models": [(number, name) for number, name in enumerate(models) if number in wrong],
     }

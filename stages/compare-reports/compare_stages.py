@@ -26,7 +26,7 @@ class _Told:
         self.state = recorded.get("state")
         self.image = entry.get("image")
         self.key, self.digest, self.stage, self.seconds, self.source = (
-            next((each[key] for each in (manifest, entry, recorded) if each.get(key) is not None), None)
+            next((each[key] for each in (recorded, manifest, entry) if each.get(key) is not None), None)
             for key in ("key", "digest", "stage", "seconds", "source")
         )
         self.params = {name: text for name, text in flatten(entry.get("params") or {}) if name} if entry else None
@@ -51,11 +51,10 @@ def _row(one, other):
 
 def _differences(one, other):
     """What in the keys is not the same, in words."""
-    if None in (one.key, other.key):
-        if one.key != other.key:
-            yield "only in the second run" if one.key is None else "only in the first run"
-        return
-    if one.key != other.key:
+    if None in (one.digest, other.digest):
+        if one.digest != other.digest:
+            yield "only in the second run" if one.digest is None else "only in the first run"
+    elif one.key != other.key:
         words = [
             word
             for word, name in (

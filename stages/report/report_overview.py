@@ -25,7 +25,7 @@ def stages(run, artifacts):
         rows = [_row(entry["name"], entry, lineage.get(entry.get("key"), {}), made) for entry in run["stages"]]
     else:
         past = {entry["name"]: entry for entry in lineage.values()}
-        rows = [_row(name, {}, past.get(name, {}), made) for name in [*(name for name in past if name not in made), *made]]
+        rows = [_row(name, {}, past.get(name, {}), made) for name in dict.fromkeys([*past, *made])]
     return rows
 
 
@@ -101,7 +101,7 @@ def unchecked(rows, artifacts, evaluations):
             + (f" ({reason})." if reason else ": no artifact of edgetpu_compiler is here.")
             + " How many of its operators an Edge TPU would run is not known."
         )
-    else:
+    elif not any(((each.json("inference.json") or {}).get("model") or {}).get("kind") == "edgetpu" for each in artifacts.of("detections")):
         told.append("No Edge TPU took part: the compiled model was not run. Its accuracy and speed on a device are not measured.")
     if artifacts.first("tflite") is not None:
         told.append("The model was run on the machine that built it, not on the device it is for: times on the device are not measured.")
@@ -116,12 +116,12 @@ def unchecked(rows, artifacts, evaluations):
 def _unmeasured(evaluations):
     if not readable(evaluations):
         yield "No accuracy was measured: no evaluation is among the artifacts."
+    elif not any(each["gates"] for each in readable(evaluations)):
+        yield "No evaluation has a gate: neither a loss in the chain nor a low mAP would have stopped the pipeline."
     for each in evaluations:
         if each["unreadable"]:
             yield f"The evaluation {each['name']} could not be read: {each['unreadable']}."
     for each in readable(evaluations):
-        if not each["gates"]:
-            yield f"{each['name']} has no gate: neither a loss in the chain nor a low mAP would have stopped the pipeline."
         for protocol in each.get("protocols", ()):
             if protocol["not_computed_because"]:
                 yield f"{each['name']} did not compute {protocol['title']}: {protocol['not_computed_because']}."

@@ -65,7 +65,7 @@ def test_measures_and_errors_are_those_of_the_models_that_go_to_the_device(compa
         "right",
         "wrong class",
         "badly placed",
-        "wrong class and badly placed",
+        "wrong class and place",
         "found twice",
         "nothing is there",
         "missed",
@@ -138,6 +138,16 @@ def test_a_stage_that_did_not_end_well_is_told_with_its_state(compare):
     made = compare(params={"first": {**RECORDS["first"], "stages": stages}})
     told = {row[0]: row[1] for row in rows(made.part("stages"), "Each stage of both runs")}
     assert told["compile"] == "– cards: unavailable"
+
+
+def test_the_same_bytes_by_another_program_are_told(compare):
+    def given(entries):
+        return {"first": entries["first"], "second": entries["first"]}
+
+    stages = {"records": {"state": "ran", "key": digest("another key"), "digest": digest("records"), "source": "b" * 64}}
+    made = compare(inputs=given, params={"second": {**RECORDS["second"], "stages": stages}})
+    told = {row[0]: row[1] for row in rows(made.part("stages"), "Each stage of both runs")}
+    assert told["records"] == "another key = the same bytes"
 
 
 def test_a_run_that_failed_has_that_verdict(compare):

@@ -188,7 +188,7 @@ def panels(told, models=("a",)):
 
 def test_the_truth_and_each_model_have_a_panel_with_their_boxes_in_the_drawings_units():
     truth, model = panels(line(truth=[CAT, DOG, CROWD], a=([hit()], [1])))
-    assert (truth.title, truth.note) == ("Ground truth", "2 objects, 1 region that do not count")
+    assert (truth.title, truth.note) == ("Ground truth", "2 objects, 1 region not counted")
     assert [(shape.kind, shape.text) for shape in truth.shapes] == [("truth", "cat"), ("truth", "dog"), ("ignored", "cat")]
     assert (model.title, model.note) == ("a", "1 right, 1 missed")
     assert {(shape.kind, shape.text, shape.x, shape.y, shape.width, shape.height) for shape in model.shapes} == {
@@ -217,6 +217,14 @@ def test_a_label_that_would_leave_the_picture_ends_at_the_box():
     assert shape.end
     assert shape.at <= 320
     assert len(shape.text) == 28
+
+
+def test_labels_do_not_lie_on_each_other():
+    same = [wrong("background", score=score) for score in (0.9, 0.8, 0.7, 0.6)]
+    _, model = panels(line(truth=[], a=(same, [])))
+    assert [shape.text for shape in model.shapes] == ["cat 0.90", "cat 0.80", "cat 0.70", ""]
+    bases = [shape.base for shape in model.shapes[:3]]
+    assert [base - bases[0] for base in bases] == [0, 13, 26]
 
 
 def test_a_model_that_did_not_see_the_picture_has_no_panel():

@@ -151,7 +151,7 @@ def test_how_each_artifact_was_made_is_told(page):
         ({}, "times on the device are not measured"),
         ({"without": ["evaluate"]}, "No accuracy was measured"),
         ({"without": ["freeze"]}, "The fake-quantization of the layers was not looked at"),
-        ({"change": of_metrics(gates=[])}, "evaluate has no gate"),
+        ({"change": of_metrics(gates=[])}, "No evaluation has a gate"),
         ({"change": of_metrics(schema=1)}, "The evaluation evaluate could not be read: its metrics.json has schema 1"),
         ({"change": lambda root: (root / "evaluate" / "curves.json").unlink()}, "does not hold curves.json: its precision-recall curves."),
         (
@@ -204,7 +204,7 @@ def test_the_ledger_tells_each_step_of_the_chain_and_its_change(page):
 
 
 def test_a_chain_that_loses_nothing_says_so(page):
-    assert "No step of the chain loses mAP." in page(change=of_metrics(largest_loss=None)).told("accuracy")
+    assert "No step of the chain loses mAP@0.5." in page(change=of_metrics(largest_loss=None)).told("accuracy")
 
 
 def test_measures_are_the_evaluations_own_and_those_that_none_has_are_left_out(page):
@@ -406,6 +406,18 @@ def test_a_compiled_model_is_told_and_that_it_was_not_run(report, tmp_path):
     assert "Model compiled successfully <in> 12 ms." in made.told("model")
     assert "No Edge TPU took part: the compiled model was not run." in made.told("unchecked")
     assert "was not compiled" not in made.told("unchecked")
+
+
+def test_a_compiled_model_that_was_run_is_not_said_to_be_unchecked(page, tmp_path):
+    def change(root):
+        path = root / "infer-tflite" / "inference.json"
+        write(path, {**read(path), "model": {"kind": "edgetpu", "runtime": "LiteRT", "version": "2.3.0"}})
+
+    folder = tmp_path / "compile"
+    write(folder / "compile.json", {"schema": 1, "compiler": {"name": "edgetpu_compiler", "version": "16.0"}, "seconds": 12.5})
+    made = page(change=change, added=[manifest(folder, "compile")])
+    assert rows(made.part("latency"), "Time an image")[-1][:3] == ["infer-tflite", "compiled for the Edge TPU", "LiteRT 2.3.0"]
+    assert "No Edge TPU took part" not in made.told("unchecked")
 
 
 # What is absent, and what is hostile.
