@@ -8,6 +8,7 @@ from _detection.postprocess import Attributes, Detections, postprocess
 from _detection.resize import load_rgb, model_input, normalize, sha256
 from _litert.detector import Interpreter, OpResolverType
 from _litert.interface import Port, input_table
+from _litert.layer_tensors import scope_of
 from _tflite.lint import Expected, describe, lint
 from _tflite.model import read_model
 from _tflite.outputs import OF_OPERATOR, output_order
@@ -266,6 +267,24 @@ def test_layers_are_told_by_the_scope_of_their_names_in_real_values(infer, recor
         model.outputs = [model.operators[0].outputs[0]]
         steps = run_model(model.bytes(), pixels_of(records, 2))[0]
         np.testing.assert_array_equal(layers["box"][1], np.float32(0.05) * (steps.astype(np.float32) - 128).reshape(-1))
+
+
+@pytest.mark.parametrize(
+    ("name", "scope"),
+    [
+        ("FeatureExtractor/MobilenetV2/expanded_conv_2/project/add_fold", "FeatureExtractor/MobilenetV2/expanded_conv_2/project"),
+        ("FeatureExtractor/MobilenetV2/expanded_conv_2/add", "FeatureExtractor/MobilenetV2/expanded_conv_2"),
+        ("BoxPredictor_0/ClassPredictor/BiasAdd", "BoxPredictor_0/ClassPredictor"),
+        ("ssd/Conv1_relu/Relu6;ssd/bn_Conv1/FusedBatchNormV3;ssd/Conv1/Conv2D", "ssd/Conv1_relu"),
+        ("StatefulPartitionedCall/ssd/block_add/add", "ssd/block_add"),
+        ("tfl.pseudo_qconst;ssd/block_1/Conv2D", "ssd/block_1"),
+        ("StatefulPartitionedCall:0", None),
+        ("concat", None),
+        ("", None),
+    ],
+)
+def test_a_layer_is_called_by_the_first_scope_in_its_tensors_name(name, scope):
+    assert scope_of(name) == scope
 
 
 def test_layers_do_not_change_what_is_found(infer):
