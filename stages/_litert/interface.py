@@ -74,9 +74,7 @@ def _source(model, where):
             "export it with one of these",
         )
     if found.type != "float32" and not (found.scale and found.scale > 0 and np.isfinite(found.scale)):
-        raise StageError(
-            "the model's input has no scale", place, "a scale above 0 and a zero point", told, "quantize the model again"
-        )
+        raise StageError("the model's input has no scale", place, "a scale above 0 and a zero point", told, "quantize the model again")
     return found
 
 

@@ -131,9 +131,9 @@ def _more(names):
 
 
 def _missing_remedy(missing):
-    if any("_quant/" in name for name in missing):
+    if all("_quant/" in name for name in missing):
         return "it was trained without quantization: train with graph_rewriter, or take the config that it was trained with"
-    if any("BoxPredictor" in name and "BatchNorm" in name for name in missing):
+    if all("BoxPredictor" in name and "BatchNorm" in name for name in missing):
         return "it was trained without the patched prediction heads: train it with the train image"
     return "take the pipeline.config that it was trained with"
 
