@@ -27,7 +27,7 @@ class Detector:
     def __init__(self, interface, mean, std, anchors, how):
         self._interface = interface
         self._table = input_table(interface.source, mean, std)
-        self._pixels_as_they_are = self._table.dtype == np.uint8 and np.array_equal(self._table[:, 0], np.arange(256))
+        self._pixels_as_they_are = self._table.dtype == np.uint8 and (self._table == np.arange(256)[:, np.newaxis]).all()
         self._anchors = anchors
         self._how = how
 

@@ -172,6 +172,13 @@ def test_channels_may_have_means_of_their_own(infer, records):
     assert same_detections(found.detections, of_operator(content, (pixels.astype(np.float32) - np.float32(means)) / np.float32(58)))
 
 
+def test_channels_of_a_quantized_input_may_have_means_of_their_own(infer, records):
+    content = small_detector().bytes()
+    found = detections_of(infer(content, mean=[128, 120, 128], std=128.0))[5]
+    pixels = pixels_of(records, 5).astype(int) + [0, 8, 0]
+    assert same_detections(found.detections, of_operator(content, pixels.clip(0, 255).astype(np.uint8)))
+
+
 @pytest.mark.parametrize("room", [2, 5], ids=["as many as are told", "more than the model has"])
 def test_several_classes_of_a_box_are_all_kept(infer, records, room):
     how = dict(ATTRIBUTES, max_classes_per_detection=room, nms_score_threshold=0.05)
