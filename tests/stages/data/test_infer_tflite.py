@@ -175,7 +175,7 @@ def test_channels_may_have_means_of_their_own(infer, records):
 def test_channels_of_a_quantized_input_may_have_means_of_their_own(infer, records):
     content = small_detector().bytes()
     found = detections_of(infer(content, mean=[128, 120, 128], std=128.0))[5]
-    pixels = pixels_of(records, 5).astype(int) + [0, 8, 0]
+    pixels = np.add(pixels_of(records, 5), [0, 8, 0])
     assert same_detections(found.detections, of_operator(content, pixels.clip(0, 255).astype(np.uint8)))
 
 
