@@ -63,13 +63,14 @@ for (const button of document.querySelectorAll("button.unfold")) {
   });
 }
 
-/* A table that is wider than the page scrolls; the keyboard must be able to do that, too. */
+/* A table or drawing that is wider than the page scrolls; the keyboard must be able to do that, too. */
 function reachable() {
   for (const box of document.querySelectorAll(".scroll")) {
     if (box.scrollWidth > box.clientWidth) {
       box.tabIndex = 0;
       box.setAttribute("role", "group");
-      box.setAttribute("aria-label", (box.querySelector("caption, title") || box).textContent.trim().slice(0, 120));
+      const name = box.querySelector("caption") || box.closest("figure").querySelector("figcaption");
+      box.setAttribute("aria-label", name.textContent.trim().slice(0, 120));
     } else {
       for (const name of ["tabindex", "role", "aria-label"]) box.removeAttribute(name);
     }

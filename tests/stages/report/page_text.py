@@ -63,6 +63,6 @@ def chart_rows(figure):
 
 def description(figure):
     """The chart in words, as one hears it."""
-    (drawing,) = figure.xpath("./" + SVG)
+    (drawing,) = figure.xpath(".//" + SVG + "[@role]")
     (told,) = figure.xpath(".//*[@id=$id]", id=drawing.get("aria-describedby"))
     return words(told)

@@ -44,7 +44,7 @@ def test_the_page_can_be_read_without_seeing_it(page):
         assert drawing.get("role") == "img"
         named = (drawing.get("aria-labelledby") or "").split()
         assert drawing.get("aria-label") or (named and all(made.all("//*[@id=$id]", id=each) for each in named))
-    assert all(each.xpath("./" + SVG + "/@aria-describedby") for each in made.all("//figure[contains(@class,'chart')]"))
+    assert all(each.xpath(".//" + SVG + "/@aria-describedby") for each in made.all("//figure[contains(@class,'chart')]"))
     ids = made.all("//@id")
     assert len(ids) == len(set(ids))
     assert all(made.all("//*[@id=$id]", id=target[1:]) for target in made.all("//@href") if target.startswith("#"))
