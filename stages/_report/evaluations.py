@@ -10,7 +10,7 @@ SCHEMA = 2
 METRICS, CURVES, MATCHES = "metrics.json", "curves.json", "matches.jsonl"
 MODEL_KINDS = {
     "checkpoint": "checkpoint",
-    "float-checkpoint": "checkpoint before quantization",
+    "float-checkpoint": "checkpoint in float",
     "frozen-graph": "frozen graph",
     "inference-graph": "inference graph",
     "saved-model": "SavedModel",

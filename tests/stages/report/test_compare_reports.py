@@ -34,7 +34,7 @@ def test_the_page_can_be_read_without_seeing_it_and_reaches_for_nothing(compare)
 def test_ledgers_stand_side_by_side(compare):
     section = compare().part("accuracy")
     assert rows(section, "mAP of each model of the chain")[0] == [
-        "infer-float (checkpoint before quantization)", "0.920", "0.820", "−0.100", "0.607", "0.541", "−0.066",
+        "infer-float (checkpoint in float)", "0.920", "0.820", "−0.100", "0.607", "0.541", "−0.066",
     ]  # fmt: skip
     assert rows(section, "What each step of the chain changes") == [
         ["infer-float", "–", "–"],

@@ -187,7 +187,7 @@ def test_a_loss_whose_layers_are_not_known_says_why(page):
 def test_the_ledger_tells_each_step_of_the_chain_and_its_change(page):
     section = page().part("accuracy")
     assert rows(section, "mAP of each model") == [
-        ["infer-float (checkpoint before quantization)", "0.920", "", "0.607", ""],
+        ["infer-float (checkpoint in float)", "0.920", "", "0.607", ""],
         ["infer-frozen (frozen graph) largest loss", "0.850", "−0.070", "0.561", "−0.046"],
         ["infer-tflite (.tflite)", "0.800", "−0.050", "0.528", "−0.033"],
     ]
