@@ -8,9 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from package_files import BEST, metrics
 from synthetic import write
-from whole_run import CLASSES, MODEL, digest, manifest, read, whole_run
+from whole_run import BEST, CLASSES, MODEL, digest, manifest, metrics, read, whole_run
 
 FILES = [
     "LICENSES.md",

@@ -1,8 +1,7 @@
-"""A whole run's artifacts, synthetic but in the real formats: what the report and the package read."""
+"""A run's artifacts of which a package is made, synthetic but in the real formats."""
 
 import hashlib
 import json
-import math
 import random
 
 from PIL import Image, ImageDraw
@@ -11,6 +10,7 @@ from synthetic import dataset, image, obj, problem, write
 from stage_helpers import artifact
 
 CLASSES = ["circle", "square"]
+BEST = {"score": 0.412, "precision": 0.9, "recall": 0.8, "f1": 0.847}
 MODEL = b"\x1c\0\0\0TFL3" + bytes(12000)
 DECODE = {
     "max_detections": 100,
@@ -113,29 +113,6 @@ def manifest(folder, name, **more):
     return artifact(name, kind, folder)
 
 
-def task_run(**states):
-    """task.run: every stage ran, but for `states`: {name with _ for -: (state, reason)}."""
-    stages = []
-    for name, (stage, _, image_name, seconds, inputs) in STAGES.items():
-        state, reason = states.get(name.replace("-", "_"), ("ran", None))
-        made = state in ("ran", "published")
-        stages.append(
-            {
-                "name": name,
-                "stage": stage,
-                "state": state,
-                "key": digest("key " + name) if made else None,
-                "reason": reason,
-                "image": image_name,
-                "digest": digest(name) if made else None,
-                "seconds": seconds if made else None,
-                "optional": name == "compile",
-                "inputs": inputs,
-            }
-        )
-    return {"id": "20260101-000000-abcd", "pipeline": "demo", "engine": "local", "stages": stages}
-
-
 def dataset_artifact(folder, classes=CLASSES, count=6):
     """A dataset with drawn pictures."""
     rng, images = random.Random(1), []
@@ -154,99 +131,6 @@ def dataset_artifact(folder, classes=CLASSES, count=6):
     found = [problem("warning", "exif-orientation", message="turned")]
     dataset(folder, images, classes, found)
     return images
-
-
-def noisy(images, classes, seed, miss):
-    """COCO results near the truth, with misses and a false box now and then."""
-    rng, results = random.Random(seed), []
-    for each in images:
-        for one in each["objects"]:
-            x, y, right, bottom = one["bbox"]
-            if rng.random() >= miss:
-                results.append(
-                    {
-                        "image_id": each["id"],
-                        "category_id": classes.index(one["class"]) + 1,
-                        "score": round(rng.uniform(0.55, 0.99), 4),
-                        "bbox": [x + rng.uniform(-2, 2), y, right - x, bottom - y],
-                    }
-                )
-        if rng.random() < 0.2:
-            results.append(
-                {"image_id": each["id"], "category_id": 1, "score": 0.6, "bbox": [1.0, 1.0, each["width"] / 3, each["height"] / 3]}
-            )
-    return results
-
-
-def detections_artifact(folder, images, results, kind):
-    """Detections of one model."""
-    write(folder / "detections.json", results)
-    write(
-        folder / "inference.json",
-        {
-            "schema": 1,
-            "model": {
-                "kind": kind,
-                "runtime": "tensorflow" if kind == "frozen-graph" else "ai-edge-litert",
-                "version": "1.13.1",
-                "sha256": digest(kind),
-            },
-            "split": "val",
-            "images": [{"id": each["id"], "input_sha256": digest(str(each["id"]))} for each in images],
-        },
-    )
-    write(folder / "timing.json", {"schema": 1, "seconds_per_image": 0.0123 if kind == "tflite" else 0.0456})
-
-
-def training_artifacts(root, steps=700, delay=300):
-    """pipeline-config and checkpoint."""
-    changes = [
-        {"field": "model.ssd.num_classes", "from": 90, "to": 2, "why": "classes of the label map"},
-        {"field": "train_config.batch_size", "from": 24, "to": 8, "why": "override of the pipeline"},
-    ]
-    write(root / "configure" / "pipeline.config", "model { ssd { num_classes: 2 } }\n" * 5)
-    write(
-        root / "configure" / "config.json",
-        {
-            "schema": 1,
-            "input_size": [160, 160],
-            "num_classes": 2,
-            "num_steps": steps,
-            "quantization_delay": delay,
-            "changes": changes,
-            "warnings": ["the batch is small"],
-        },
-    )
-    rng = random.Random(2)
-    history = {
-        "schema": 1,
-        "steps": [
-            {
-                "step": step,
-                "loss": 2.4 * math.exp(-step / 150) + 0.3 + rng.uniform(0, 0.25),
-                "steps_per_s": 2.1,
-                "learning_rate": 0.005 * (1 + math.cos(math.pi * step / steps)),
-            }
-            for step in range(10, steps + 1, 10)
-        ],
-        "evaluations": [
-            {"step": step, "map": value / 1.7, "map50": value, "loss": 1.5 - value}
-            for step, value in [(200, 0.21), (400, 0.69), (600, 0.9), (700, 0.94)]
-        ],
-    }
-    write(root / "train" / "history.json", history)
-    write(
-        root / "train" / "checkpoint.json",
-        {
-            "schema": 1,
-            "step": steps,
-            "prefix": "model.ckpt-%d" % steps,
-            "selected_by": "last",
-            "evaluations": history["evaluations"],
-            "quantization_delay": delay,
-            "num_steps": steps,
-        },
-    )
 
 
 def model_artifacts(root, classes=CLASSES, usable=True):
@@ -315,53 +199,47 @@ def model_artifacts(root, classes=CLASSES, usable=True):
     (root / "convert" / "model.tflite").write_bytes(MODEL)
 
 
-def metrics(classes=CLASSES, gate=0.02):
-    """metrics.json as evaluate writes it."""
+def metrics(classes=CLASSES, best=BEST):
+    """metrics.json of `evaluate`, as far as the package reads it. best: of the first class; the others' scores are 0.1 higher each."""
 
-    def model(value, kind, sha):
-        names = ("map75", "map_small", "map_medium", "ar1", "ar10", "ar100")
-        per_class = [{"class": name, "ap": value - 0.3, "ap50": value, "ar100": value, "objects": 5, "detections": 7} for name in classes]
-        return {
-            "model": {"kind": kind, "runtime": "ai-edge-litert", "version": "2.3.0", "sha256": sha},
-            "detections": 14,
-            "map": value - 0.3,
-            "map50": value,
-            "map_large": None,
-            **dict.fromkeys(names, value - 0.1),
-            "per_class": per_class,
-        }
+    def model(value, sha):
+        per_class = [
+            {
+                "class": name,
+                "ap": value - 0.3,
+                "ap50": value,
+                "objects": 5,
+                "best": best and {**best, "score": round(best["score"] + number / 10, 3)},
+            }
+            for number, name in enumerate(classes)
+        ]
+        averages = {"map": value - 0.3, "map50": value, "map75": value - 0.1, "ar100": value - 0.1}
+        return {"model": {"sha256": sha}, **averages, "per_class": per_class, "best": best and {**best, "score": 0.456}}
 
     return {
-        "schema": 1,
+        "schema": 2,
+        "protocol": "coco",
+        "evaluator": {"name": "pycocotools", "version": "2.0.11"},
         "split": "val",
         "images": 5,
         "objects": 5 * len(classes),
-        "crowd_regions": 0,
-        "difficult": 0,
-        "per_class": {},
-        "per_size": {},
         "order": ["infer-frozen", "infer-tflite"],
-        "models": {
-            "infer-frozen": model(0.9406, "frozen-graph", digest("graph")),
-            "infer-tflite": model(0.9387, "tflite", hashlib.sha256(MODEL).hexdigest()),
-        },
-        "differences": [{"model": "infer-tflite", "against": "infer-frozen", "map": -0.0019, "map50": -0.0019}],
-        "gates": [{"name": "max_loss", "model": "infer-tflite", "limit": gate, "value": 0.0019, "passed": True}],
+        "threshold": 0.456,
+        "models": {"infer-frozen": model(0.9406, digest("graph")), "infer-tflite": model(0.9387, hashlib.sha256(MODEL).hexdigest())},
+        "ledger": [
+            {"model": "infer-frozen", "kind": "frozen-graph", "against": None, "map": 0.6406, "map50": 0.9406, "map50_change": None},
+            {"model": "infer-tflite", "kind": "tflite", "against": "infer-frozen", "map": 0.6387, "map50": 0.9387, "map50_change": -0.0019},
+        ],
+        "gates": [],
     }
 
 
 def whole_run(root, classes=CLASSES, usable=True):
-    """Write every artifact but the compiled model under `root`; returns the task's entries, {name: entry}, in the pipeline's order."""
-    images = dataset_artifact(root / "ingest", classes)
-    shown = [each for each in images if each["split"] == "val"]
-    write(root / "records" / "records.json", {"schema": 1, "classes": classes, "splits": {}})
-    training_artifacts(root)
+    """Write what the package is made of under `root`; returns the task's entries, {name: entry}."""
+    dataset_artifact(root / "ingest", classes)
     model_artifacts(root, classes, usable)
-    detections_artifact(root / "infer-frozen", shown, noisy(shown, classes, 3, 0.1), "frozen-graph")
-    detections_artifact(root / "infer-tflite", shown, noisy(shown, classes, 4, 0.3), "tflite")
     write(root / "evaluate" / "metrics.json", metrics(classes))
-    write(root / "package" / "labels.txt", "\n".join(classes) + "\n")
-    return {name: manifest(root / name, name) for name in STAGES if name != "compile"}
+    return {name: manifest(root / name, name) for name in ("ingest", "freeze", "convert", "evaluate")}
 
 
 def read(path):
