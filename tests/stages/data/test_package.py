@@ -219,6 +219,7 @@ def test_the_thresholds_are_the_packaged_models_own(package):
         report["models"]["infer-frozen"]["best"] = {**BEST, "score": 0.9}
         report["models"]["infer-frozen"]["per_class"][0]["best"] = {**BEST, "score": 0.9}
         report["order"].reverse()
+        report["threshold"] = 0.9
 
     told = model_json(package(evaluated(change)))
     assert (told["threshold"], told["thresholds"]["circle"]) == (0.456, 0.412)
