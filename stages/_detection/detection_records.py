@@ -14,6 +14,7 @@ are asked for. inference.json (`INDEX`) names the shards in their order. Python 
 
 import hashlib
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Any, List, NamedTuple, Optional
 
@@ -102,8 +103,8 @@ def share_examples(folder, share):
     """(where, tf.Example) of each record of a `Share`. folder: of the records. Raises StageError where a record is missing or damaged."""
     for file, first, records in share.parts:
         path = Path(str(folder)) / file
-        whole, end = _whole_spans(path)
-        chosen = whole[first : first + records]
+        whole, end = _whole_spans(path, first + records)
+        chosen = whole[first:]
         if len(chosen) < records:
             where = "%s, record %d" % (path, len(whole) + 1)
             raise StageError(
@@ -116,11 +117,11 @@ def share_examples(folder, share):
             yield where, _parsed(data, where, "build the records again")
 
 
-def _whole_spans(path):
-    """(the spans of a file's records up to where it is damaged, what is there in words)."""
+def _whole_spans(path, most=None):
+    """(the spans of a file's records up to where it is damaged, what is there in words). most: of them that are looked at."""
     if not path.is_file():
         return [], "no such file"
-    found = list(spans(path))
+    found = list(islice(spans(path), most))
     if found and found[-1].length is None:
         return found[:-1], found[-1].damage.message
     return found, "the end of the file"

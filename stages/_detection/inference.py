@@ -11,10 +11,11 @@ import io
 import json
 import os
 import shutil
-import statistics
 import time
 from functools import partial
 from itertools import islice
+
+import numpy as np
 
 from _detection.detection_records import INDEX, PIXELS, SCHEMA, add_detections, share_examples, share_plan, write_shard
 from _detection.layer_samples import FILE, sample, write_samples
@@ -196,7 +197,7 @@ def _timing(done, processes):
         "schema": 2,
         "images": len(running),
         "processes": processes,
-        "seconds_per_image": round(statistics.median(running), 6),
+        "seconds_per_image": round(float(np.median(running)), 6),
         "seconds_per_image_p90": running[(len(running) * 9 - 1) // 10],
-        "seconds_preparing_per_image": round(statistics.median(seconds for entry in done for seconds in entry["preparing"]), 6),
+        "seconds_preparing_per_image": round(float(np.median([seconds for entry in done for seconds in entry["preparing"]])), 6),
     }

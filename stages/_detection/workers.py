@@ -4,8 +4,6 @@ import ctypes
 import os
 import signal
 from collections import deque
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
 from _runtime import StageError
@@ -25,6 +23,10 @@ def ordered_map(function, items, processes, chunk=16):
         for item in items:
             yield function(item)
         return
+    # Only here: a stage of one process starts sooner without them.
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
     chunks = iter([items[start : start + chunk] for start in range(0, len(items), chunk)])
     with ProcessPoolExecutor(max_workers=processes, initializer=_start, initargs=(os.getpid(),)) as pool:
         waiting = deque()
