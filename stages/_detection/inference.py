@@ -23,7 +23,8 @@ from _detection.resize import load_rgb, model_input, sha256
 from _detection.workers import ordered_map
 from _runtime import StageError, sha256_file, write_json
 
-# Images are prepared so many at once, and then the model runs on each: a third less is lost to caches that the other has emptied.
+# So many images are prepared, then the model runs on each, then their records are written: what comes after a model's run finds the
+# processor's caches emptied, and takes three times as long.
 _AT_A_TIME = 8
 _SAME_DATASET = "give records of the dataset that the model was trained on, or of one with the same label map"
 _LAYERS_UNKNOWN = "layers: %d was asked for, but this kind of model does not show what its layers put out"
@@ -137,10 +138,9 @@ def _examples(records, share, detector, size, pixels, times, counts):
     waiting = share_examples(records, share)
     for batch in iter(lambda: list(islice(waiting, _AT_A_TIME)), []):
         prepared = [_prepared(where, example, size) for where, example in batch]
-        for (where, example), (source, digest, seconds) in zip(batch, prepared):
-            start = time.perf_counter()
-            detections = _detect(detector, source, where)
-            times.append((seconds, round(time.perf_counter() - start, 6)))
+        found = [_detected(detector, source, where) for (where, _), (source, _, _) in zip(batch, prepared)]
+        for (_, example), (_, digest, preparing), (detections, running) in zip(batch, prepared, found):
+            times.append((preparing, running))
             counts.append(len(detections.scores))
             yield add_detections(example, detections, input_sha256=digest, pixels=pixels)
 
@@ -161,9 +161,11 @@ def _input(where, example, size):
     return model_input(load_rgb(io.BytesIO(encoded[0]), where), *size)
 
 
-def _detect(detector, source, where):
+def _detected(detector, source, where):
+    """(`Detections`, the seconds that finding them took)."""
+    start = time.perf_counter()
     try:
-        return detector(source)
+        return detector(source), round(time.perf_counter() - start, 6)
     except StageError as error:
         # Which image it was is known only here.
         raise StageError(error.what, "%s, on %s" % (error.where, where), error.expected, error.found, error.remedy) from None
