@@ -3,8 +3,8 @@
 import numpy as np
 
 from _detection.label_map import parse_label_map
+from _odapi.config_overrides import set_field
 from _runtime import StageError
-from _tf1.config_overrides import set_field
 
 LABEL_MAP = "label_map.pbtxt"
 TRAIN_BOXES = "train.boxes.npy"

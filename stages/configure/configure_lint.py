@@ -1,8 +1,8 @@
 """Refuse a pipeline.config that would train in vain, before a minute is spent on it. Each rule raises StageError or returns warnings."""
 
+from _odapi.config_overrides import walk_strings
+from _odapi.config_text import nearest
 from _runtime import StageError
-from _tf1.config_overrides import walk_strings
-from _tf1.config_text import nearest
 
 PLACEHOLDER = "PATH_TO_BE_CONFIGURED"
 # MobileNet's and Inception's SSD extractors assert at least this many pixels a side (object_detection/utils/shape_utils.py).

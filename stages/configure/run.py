@@ -8,9 +8,9 @@ from configure_build import check_builds
 from configure_fill import Data, fill, follow_num_steps
 from configure_lint import lint
 
+from _odapi.config_overrides import apply_overrides
+from _odapi.config_text import print_config, read_config
 from _runtime import run, write_json, write_text
-from _tf1.config_overrides import apply_overrides
-from _tf1.config_text import print_config, read_config
 
 
 def main(task):

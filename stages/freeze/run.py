@@ -9,8 +9,8 @@ import tensorflow as tf
 from frozen_export import export_inference, export_tflite
 from graph_description import BOXES, SCORES, describe
 
+from _odapi.config_text import read_config
 from _runtime import atomic_write, run, write_json
-from _tf1.config_text import read_config
 from _tf1.graph import GraphIndex, write_message
 from _tf1.graph_audit import as_json, audit, require_quantized
 from _tf1_export.checkpoint import checkpoint_classes, checkpoint_step, warn_of_delay

@@ -4,15 +4,15 @@ import shutil
 from pathlib import Path
 
 import tensorflow as tf
-from training_checkpoints import CheckpointFolder
 from training_evaluation import Evaluator
 from training_graph import Api, TrainingGraph, keep_freed_memory
 from training_loop import Plan, Trainer, last_float_step
-from training_records import check_records, resolve_paths
 from training_warm_start import find_checkpoint, restore_fitting
 
+from _odapi.config_text import print_config, read_config
 from _runtime import run, write_json, write_text
-from _tf1.config_text import print_config, read_config
+from _training.checkpoints import CheckpointFolder
+from _training.records import check_records, resolve_paths
 
 FLOAT = "before_quantization"
 

@@ -5,9 +5,9 @@ import time
 from typing import NamedTuple, Optional
 
 import tensorflow as tf
-from training_progress import History, Speed
 
 from _runtime import Interrupted, StageError
+from _training.progress import History, Speed
 
 
 class Plan(NamedTuple):
@@ -37,7 +37,7 @@ def evaluation_due(step, plan):
 
 
 class Trainer:
-    """Trains as `plan` says, keeping its checkpoints in `folder` (a training_checkpoints.CheckpointFolder).
+    """Trains as `plan` says, keeping its checkpoints in `folder` (a _training.checkpoints.CheckpointFolder).
 
     make_graph: called for a training_graph.TrainingGraph unless the last step is already done; evaluator: a training_evaluation.Evaluator;
     writer: a tf.summary.FileWriter; float_folder: another CheckpointFolder, for the checkpoint of `last_float_step`. Nothing resumes from

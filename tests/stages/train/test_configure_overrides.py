@@ -1,9 +1,9 @@
 """Dotted overrides of a pipeline.config, and what is said of one that does not fit."""
 
 import pytest
+from _odapi.config_overrides import apply_overrides
+from _odapi.config_text import parse_config
 from _runtime import StageError
-from _tf1.config_overrides import apply_overrides
-from _tf1.config_text import parse_config
 
 from stage_helpers import ROOT
 

@@ -12,7 +12,7 @@ import tiny_detector
 import tiny_training
 from _detection.postprocess import Attributes, postprocess
 from _detection.resize import load_rgb, model_input
-from _tf1.config_text import parse_config
+from _odapi.config_text import parse_config
 from inference_runs import POSTPROCESS, SHARED, assert_same, files_of, found_in, inodes, kill_in_the_middle, resume
 from object_detection.builders import model_builder
 

@@ -9,8 +9,8 @@ import tensorflow as tf
 import tiny_detector
 from _detection.postprocess import Detections
 from _detection.resize import load_rgb, model_input
+from _odapi.config_text import read_config
 from _runtime import StageError, sha256_file
-from _tf1.config_text import read_config
 from _tf1.graph import read_graph, write_message
 from inference_runs import SHARED, assert_same, files_of, found_in
 from tensorflow.core.protobuf import saved_model_pb2

@@ -6,7 +6,7 @@ import pytest
 
 from stage_helpers import load
 
-checkpoints = load("train", "training_checkpoints")
+checkpoints = load("_training", "checkpoints")
 
 
 def write(folder, step, state=None):

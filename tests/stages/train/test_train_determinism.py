@@ -18,8 +18,8 @@ from stage_helpers import STAGES, load
 
 determinism = load("train", "training_determinism")
 graphs = load("train", "training_graph")
-records_module = load("train", "training_records")
-config_text = load("_tf1", "config_text")
+records_module = load("_training", "records")
+config_text = load("_odapi", "config_text")
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import pytest
 from stage_helpers import load
 
 program = load("train", "run")
-checkpoints = load("train", "training_checkpoints")
+checkpoints = load("_training", "checkpoints")
 loop = load("train", "training_loop")
-progress = load("train", "training_progress")
+progress = load("_training", "progress")
 
 PLAN = loop.Plan(num_steps=30, delay=5, checkpoint_every=10, evaluate_every=10, keep=3, deterministic=False)
 

@@ -9,7 +9,7 @@ from _runtime import Interrupted, StageError
 from stage_helpers import load
 
 loop = load("train", "training_loop")
-checkpoints = load("train", "training_checkpoints")
+checkpoints = load("_training", "checkpoints")
 
 
 class Graph:

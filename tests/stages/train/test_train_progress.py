@@ -4,7 +4,7 @@ import pytest
 
 from stage_helpers import load
 
-progress = load("train", "training_progress")
+progress = load("_training", "progress")
 
 
 class Clock:

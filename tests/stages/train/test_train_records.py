@@ -12,7 +12,7 @@ from object_detection.protos import pipeline_pb2
 
 from stage_helpers import load
 
-records = load("train", "training_records")
+records = load("_training", "records")
 
 
 @pytest.fixture(scope="module")

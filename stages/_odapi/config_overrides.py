@@ -9,8 +9,8 @@ import math
 from google.protobuf import text_format
 from google.protobuf.descriptor import FieldDescriptor
 
+from _odapi.config_text import nearest
 from _runtime import StageError
-from _tf1.config_text import nearest
 
 _INTEGERS = {
     FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),

@@ -4,7 +4,7 @@ import hashlib
 import struct
 from concurrent.futures import ThreadPoolExecutor
 
-import tensorflow as tf
+import tensorflow.compat.v1 as tf
 
 from _runtime import StageError
 
