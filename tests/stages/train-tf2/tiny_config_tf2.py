@@ -1,4 +1,4 @@
-"""The pipeline.config of a detector that trains in seconds: SSD MobileNet v2 (Keras), 96 px, a third of the channels, three feature layers."""
+"""The pipeline.config of a detector that trains in seconds: SSD MobileNet v2 (Keras), 96 px, few channels, three feature layers."""
 
 CLASSES = ["circle", "square", "triangle"]
 SIZE = 96
