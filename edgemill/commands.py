@@ -26,6 +26,8 @@ from edgemill.plan import StepStatus, make_plan
 from edgemill.runs import records
 from edgemill.workspace import Workspace
 
+EVENTS = "events/"  # where a checkpoint of any kind has what TensorBoard shows
+
 
 @dataclass(frozen=True)
 class Request:
@@ -177,7 +179,7 @@ def tensorboard(request: Request, port: int, *, program: str = "tensorboard") ->
     pipeline, workspace = request.load(), request.place()
     statuses = make_plan(pipeline, workspace, request.choose(pipeline))
     for name, status in statuses.items():
-        if status.step.kind.name != "checkpoint" or status.key is None:
+        if not status.step.kind.is_evidence(EVENTS) or status.key is None:
             continue
         folder = status.artifact.path if status.artifact else workspace.work_folder(status.step.contract.name, status.key) / "scratch"
         if not folder.is_dir():

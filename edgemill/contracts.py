@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from edgemill import PROJECT, SCHEMA
-from edgemill.documents import check, load_yaml, unknown_name
+from edgemill.documents import as_list, check, load_yaml, unknown_name
 from edgemill.errors import RequestError
 from edgemill.hashing import digest_files, digest_of, sha256_file, walk
+from edgemill.kinds import ANY
 
 STAGES = PROJECT / "stages"
 PROGRAM = "run.py"
@@ -23,7 +24,12 @@ _INPUT = {
     "type": "object",
     "additionalProperties": False,
     "required": ["kind"],
-    "properties": {"kind": {"type": "string"}, "optional": {"type": "boolean"}, "many": {"type": "boolean"}, "help": {"type": "string"}},
+    "properties": {
+        "kind": {"type": ["string", "array"], "items": {"type": "string"}, "minItems": 1},
+        "optional": {"type": "boolean"},
+        "many": {"type": "boolean"},
+        "help": {"type": "string"},
+    },
 }
 _TYPES = ["string", "integer", "number", "boolean", "array", "object"]
 _SCHEMA = {
@@ -57,12 +63,21 @@ _SCHEMA = {
 
 @dataclass(frozen=True)
 class InputRule:
-    """An input of a stage: the kind it takes; whether it may be absent; whether it is a list."""
+    """An input of a stage: the kinds of which it takes one; whether it may be absent; whether it is a list."""
 
-    kind: str
+    kinds: tuple[str, ...]
     optional: bool
     many: bool
     help: str
+
+    @property
+    def wanted(self) -> str:
+        """The kinds in words."""
+        return " or ".join(self.kinds)
+
+    def takes(self, kind: str) -> bool:
+        """Whether an artifact of this kind fits."""
+        return kind in self.kinds or ANY in self.kinds
 
 
 @dataclass(frozen=True)
@@ -111,7 +126,7 @@ class Contract:
 
     def meaning(self) -> str:
         """Digest of what of the contract belongs in a key: not help, limits or resources."""
-        inputs = {name: [rule.kind, rule.many] for name, rule in self.inputs.items()}
+        inputs = {name: [rule.kinds[0] if len(rule.kinds) == 1 else list(rule.kinds), rule.many] for name, rule in self.inputs.items()}
         declared = [self.name, self.image, inputs, self.output, self.network, self.sees_run, sorted(self.tools)]
         return digest_of([*declared, "sees_provenance"] if self.sees_provenance else declared)
 
@@ -165,7 +180,7 @@ def load_contract(name: str, stages: Path = STAGES, where: str = "") -> Contract
         if not (stages / used).is_dir():
             raise RequestError(f"there is no shared folder {used!r}", where=document.where(("uses",)))
     inputs = {
-        key: InputRule(rule["kind"], rule.get("optional", False), rule.get("many", False), rule.get("help", ""))
+        key: InputRule(tuple(as_list(rule["kind"])), rule.get("optional", False), rule.get("many", False), rule.get("help", ""))
         for key, rule in fields.get("inputs", {}).items()
     }
     contract = Contract(

@@ -265,3 +265,8 @@ def shorten(value: Any) -> str:
     """A value and its type, cut where it is long."""
     text = repr(value)
     return f"{text if len(text) <= 200 else text[:200] + '…'} ({type(value).__name__})"
+
+
+def as_list(value: Any) -> list[Any]:
+    """A list as it is, anything else as one of its own."""
+    return value if isinstance(value, list) else [value]

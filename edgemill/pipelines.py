@@ -12,10 +12,10 @@ from typing import Any
 from edgemill import PROJECT, SCHEMA
 from edgemill.bundles.carried import carried
 from edgemill.contracts import STAGES, Contract, InputRule, load_contract
-from edgemill.documents import Document, Location, check, display, load_yaml, nearest, parse_value, unknown_name
+from edgemill.documents import Document, Location, as_list, check, display, load_yaml, nearest, parse_value, unknown_name
 from edgemill.errors import RequestError
 from edgemill.images import Image, load_images
-from edgemill.kinds import ANY, Kind, load_kinds
+from edgemill.kinds import Kind, load_kinds
 
 PIPELINES = PROJECT / "pipelines"
 
@@ -100,11 +100,6 @@ class Pipeline:
             if name in wanted:
                 wanted.update(feeder for feeders in self.steps[name].inputs.values() for feeder in feeders)
         return replace(self, steps={name: step for name, step in self.steps.items() if name in wanted})
-
-
-def as_list(value: Any) -> list[Any]:
-    """A list as it is, anything else as one of its own."""
-    return value if isinstance(value, list) else [value]
 
 
 def pipeline_names(folder: Path = PIPELINES) -> list[str]:
@@ -239,23 +234,23 @@ def _check_inputs(step: Step, steps: Mapping[str, Step], document: Document) -> 
             )
     for key, rule in rules.items():
         if not rule.optional and not step.inputs.get(key):
-            fitting = [name for name, other in steps.items() if other.kind.name == rule.kind and other is not step]
+            fitting = [name for name, other in steps.items() if other.kind.name in rule.kinds and other is not step]
             raise RequestError(
                 f"the stage {step.name!r} lacks its input {key!r}",
                 where=document.where(location),
-                expected=f"an artifact of kind {rule.kind}",
-                remedy=f"write `inputs: {{{key}: {fitting[0]}}}`" if fitting else f"add a stage that makes {rule.kind}",
+                expected=f"an artifact of kind {rule.wanted}",
+                remedy=f"write `inputs: {{{key}: {fitting[0]}}}`" if fitting else f"add a stage that makes {rule.wanted}",
             )
 
 
 def _check_feed(step: Step, key: str, rule: InputRule, feeder: str, steps: Mapping[str, Step], where: str) -> None:
     if feeder not in steps:
         raise unknown_name("stage of this pipeline", feeder, steps, where)
-    if rule.kind not in (ANY, steps[feeder].kind.name):
+    if not rule.takes(steps[feeder].kind.name):
         raise RequestError(
             f"{feeder!r} does not fit the input {key!r} of {step.name!r}",
             where=where,
-            expected=f"an artifact of kind {rule.kind}",
+            expected=f"an artifact of kind {rule.wanted}",
             found=f"{feeder} makes {steps[feeder].kind.name}",
         )
 

@@ -44,7 +44,7 @@ def pipeline_schema() -> dict[str, Any]:
 
 def _step_schema(contract: Contract) -> dict[str, Any]:
     """The schema of a step that has its stage's name; one of another name says its `stage` and is checked when it is loaded."""
-    inputs = {name: {"description": rule.help or f"an artifact of kind {rule.kind}"} for name, rule in contract.inputs.items()}
+    inputs = {name: {"description": rule.help or f"an artifact of kind {rule.wanted}"} for name, rule in contract.inputs.items()}
     own = {
         "params": contract.params_schema(),
         "inputs": {"type": "object", "additionalProperties": False, "properties": inputs},
@@ -80,7 +80,7 @@ def _stage(contract: Contract) -> Iterator[str]:
         yield "| input | kind | |\n|---|---|---|"
         for name, rule in contract.inputs.items():
             notes = [word for word, holds in (("optional", rule.optional), ("several", rule.many)) if holds]
-            yield f"| `{name}` | {rule.kind} | {_cell('; '.join([*notes, rule.help] if rule.help else notes))} |"
+            yield f"| `{name}` | {rule.wanted} | {_cell('; '.join([*notes, rule.help] if rule.help else notes))} |"
         yield ""
     if contract.params:
         yield "| parameter | type | default | |\n|---|---|---|---|"

@@ -12,11 +12,11 @@ from pathlib import Path
 from edgemill import PROJECT
 from edgemill.bundles.index import Link, Source
 from edgemill.bundles.names import ARTIFACTS, DATA, RESERVED
-from edgemill.documents import display, load_yaml
+from edgemill.documents import as_list, display, load_yaml
 from edgemill.engines.seam import Engine
 from edgemill.errors import BundleError, RequestError
 from edgemill.hashing import walk
-from edgemill.pipelines import Pipeline, Step, as_list
+from edgemill.pipelines import Pipeline, Step
 from edgemill.plan import make_plan
 from edgemill.workspace import Workspace
 

@@ -14,7 +14,7 @@ from contextlib import ExitStack, closing
 
 from detect_inputs import UnreadableError, find_sources, notes_on, printable, read_picture
 from detect_model import Detector, in_pixels, reaches, read_facts, read_labels, thresholds
-from detect_outputs import CocoFile, Progress, Seen, Table, check_targets, draw, new_folder, targets_of, unwritable
+from detect_outputs import CocoFile, Progress, Seen, Table, check_targets, draw, new_folder, targets_of, together, unwritable
 from detect_video import create_video, open_video
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -79,9 +79,10 @@ class Run:
     def _picture(self, source, target):
         pixels = read_picture(source.path, source.name)
         found, best = self._look(pixels)
-        save(draw(pixels, found), target)
-        self._add(source, target, pixels, found)
-        self.pictures += 1
+        with together():
+            save(draw(pixels, found), target)
+            self._add(source, target, pixels, found)
+            self.pictures += 1
         self._say(lines_on(source.name, found, best))
         return 1
 
@@ -96,10 +97,11 @@ class Run:
                 if writer is None:
                     os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
                     writer = stack.enter_context(closing(create_video(target, picture.size, video.rate / self._every)))
-                writer.write(picture)
-                self._add(source, target, frame.pixels, found, (frame.number, frame.seconds))
-                number, with_objects = number + 1, with_objects + bool(found)
-                self.videos, self.frames = self.videos + (number == 1), self.frames + 1
+                with together():
+                    writer.write(picture)
+                    self._add(source, target, frame.pixels, found, (frame.number, frame.seconds))
+                    number, with_objects = number + 1, with_objects + bool(found)
+                    self.videos, self.frames = self.videos + (number == 1), self.frames + 1
                 count(found, counts)
                 self._tell(number, -(-video.expected // self._every))
         if not number:

@@ -4,9 +4,11 @@ import csv
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
@@ -108,6 +110,23 @@ def check_targets(targets, tables, sources, overwrite):
 def unwritable(path, error):
     """The error for a file that cannot be written."""
     return StageError("it cannot be written", path, found=error.strerror or error, remedy="give another place, or mend this one")
+
+
+@contextmanager
+def together():
+    """Ctrl-C within it is heard at its end: an object is in the table, the JSON and the drawn picture, or in none of them."""
+    heard = []
+    try:
+        before = signal.signal(signal.SIGINT, lambda *what: heard.append(what))
+    except ValueError:  # only the main thread hears Ctrl-C
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if heard and callable(before):
+        before(*heard[0])
 
 
 def _create(path):

@@ -27,6 +27,7 @@ WORDS = "schema: 1\nhelp: x\nimage: host\noutput: {kind: text}\n"
         (WORDS + "uses: [detection]\n", "not of the accepted form"),
         (WORDS + "uses: [_absent]\n", "there is no shared folder '_absent'"),
         (WORDS + "inputs: {text: text}\n", "wrong type"),
+        (WORDS + "inputs: {text: {kind: []}}\n", "inputs"),
         (WORDS + "inputs: {text: {kind: text, may: true}}\n", "unknown key 'may'"),
         (WORDS + "params: {n: {type: integer}}\n", "something is missing"),
         (WORDS + "params: {n: {type: int, description: x}}\n", "not one of the accepted values"),
@@ -115,6 +116,8 @@ def test_source_behind_a_link_counts(mini, tmp_path):
         ("tools: [sh]", True),
         ("output: {kind: page}", True),
         ("inputs: {text: {kind: text, many: true}}", True),
+        ("inputs: {text: {kind: [text, page]}}", True),
+        ("inputs: {text: {kind: [text]}}", False),
     ],
 )
 def test_what_of_a_contract_counts(mini, line, counts):
@@ -137,7 +140,7 @@ def test_the_projects_own_contracts_are_right(name):
     assert contract.image in load_images()
     assert contract.output in kinds
     for rule in contract.inputs.values():
-        assert rule.kind == ANY or rule.kind in kinds
+        assert set(rule.kinds) <= {ANY, *kinds}
     for schema in contract.params.values():
         assert len(schema["description"]) > 5
     assert set(contract.tools) <= set(load_images()[contract.image].tools)

@@ -223,6 +223,18 @@ def test_an_unknown_image_or_kind_is_refused(mini):
     assert raised.value.remedy == "did you mean 'text'?"
 
 
+@pytest.mark.parametrize(("kinds", "says"), [("[page, text]", None), ("[page, dataset]", "an artifact of kind page or dataset")])
+def test_an_input_may_take_one_of_several_kinds(mini, kinds, says):
+    path = mini.stages / "shout" / "stage.yaml"
+    path.write_text(path.read_text().replace("kind: text", f"kind: {kinds}", 1))
+    if says is None:
+        assert mini.pipeline().steps["shout"].inputs == {"text": ("read",)}
+        return
+    with pytest.raises(RequestError, match="does not fit") as raised:
+        mini.pipeline()
+    assert raised.value.expected == says
+
+
 def test_a_pipeline_is_found_by_its_name_or_its_path(mini, monkeypatch):
     folder = mini.root / "pipelines"
     assert find_pipeline("chain", folder) == folder / "chain.yaml"

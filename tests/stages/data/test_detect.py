@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -21,7 +22,7 @@ from pycocotools.coco import COCO
 from synthetic import write
 from whole_run import DECODE, read
 
-from stage_helpers import run_program, shared
+from stage_helpers import load, run_program, shared
 
 # A stand-in for LiteRT: it gives what the files beside it say, whatever the picture. For faults and formats; truth needs the real one.
 STAND_IN = """
@@ -558,6 +559,21 @@ def test_raw_outputs_are_decoded_with_the_packages_anchors(detect, package, phot
         "square 0.80 xmin=80 ymin=30 xmax=120 ymax=70",
         "circle 0.60 xmin=0 ymin=0 xmax=100 ymax=50",
     ]
+
+
+def test_a_stop_is_heard_when_what_belongs_together_is_written():
+    together, done = load("package", "detect_outputs").together, []
+
+    def work():
+        with together():
+            signal.raise_signal(signal.SIGINT)
+            done.append("the picture, the table and the JSON")
+        done.append("the next")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["the picture, the table and the JSON"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_the_help_is_there_without_a_runtime(detect):
