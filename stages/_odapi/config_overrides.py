@@ -22,6 +22,11 @@ _REALS = (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE)
 _MAX_FLOAT32 = 3.4028234663852886e38
 
 
+def is_repeated(field):
+    """Whether a field holds a list. protobuf 7 knows no label any more, and protobuf 3 no such property."""
+    return field.is_repeated if hasattr(field, "is_repeated") else field.label == FieldDescriptor.LABEL_REPEATED
+
+
 def apply_overrides(message, overrides):
     """Apply {dotted field: value} to `message` in the order of the field names, so that a file's order does not matter.
 
@@ -46,7 +51,7 @@ def set_field(message, path, value, why):
 
 def describe(parent, field, index=None):
     """A field's value as JSON knows it: scalars and lists as such, enums by name, messages as one line of text; None where unset."""
-    if field.label == FieldDescriptor.LABEL_REPEATED:
+    if is_repeated(field):
         values = [_plain(field, value) for value in getattr(parent, field.name)]
         return values if index is None else values[index]
     return _plain(field, getattr(parent, field.name)) if parent.HasField(field.name) else None
@@ -69,7 +74,7 @@ def _resolve(message, path):
     while True:
         field = _field(message, parent.DESCRIPTOR, parts, place)
         place += 1
-        repeated = field.label == FieldDescriptor.LABEL_REPEATED
+        repeated = is_repeated(field)
         index = None
         if repeated and place < len(parts):
             index = _index(parent, field, parts, place)
@@ -154,7 +159,7 @@ def _set(parent, field, index, value, path):
             getattr(parent, field.name)[index] = _scalar(field, value, path)
     elif value is None:
         parent.ClearField(field.name)
-    elif field.label == FieldDescriptor.LABEL_REPEATED:
+    elif is_repeated(field):
         _set_list(parent, field, value, path)
     elif field.message_type:
         _fill(getattr(parent, field.name), value, path)
@@ -253,7 +258,7 @@ def walk_strings(message, prefix=""):
     """(dotted path, text) of every string that is set in `message`, elements of lists by their place."""
     for field, value in message.ListFields():
         path = prefix + field.name
-        repeated = field.label == FieldDescriptor.LABEL_REPEATED
+        repeated = is_repeated(field)
         for place, item in enumerate(value if repeated else [value]):
             here = "%s.%d" % (path, place) if repeated else path
             if field.message_type:
