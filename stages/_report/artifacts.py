@@ -5,6 +5,9 @@ from pathlib import Path
 
 from _runtime import StageError
 
+CHECKPOINTS = ("checkpoint", "checkpoint-tf2", "checkpoint-garden")
+CONFIGS = ("pipeline-config", "experiment-config")
+
 
 class Artifact:
     """One published artifact: `name` (in the pipeline), `kind`, `path`, `key`, `digest`, `manifest` (empty where the folder has none)."""
@@ -39,13 +42,13 @@ class Artifacts:
     def __init__(self, given, names=None):
         self.all = [Artifact(each, name) for each, name in zip(given, names or [None] * len(given), strict=True)]
 
-    def of(self, kind):
-        """The artifacts of a kind; empty where there is none."""
-        return [each for each in self.all if each.kind == kind]
+    def of(self, *kinds):
+        """The artifacts of these kinds; empty where there is none."""
+        return [each for each in self.all if each.kind in kinds]
 
-    def first(self, kind):
-        """The first of a kind, or None."""
-        return next(iter(self.of(kind)), None)
+    def first(self, *kinds):
+        """The first of these kinds, or None."""
+        return next(iter(self.of(*kinds)), None)
 
     def dataset_of(self, name):
         """The dataset that the artifact of that name was made of, or else the first there is; None without any."""

@@ -1,5 +1,6 @@
 """Both runs' training curves in the same charts."""
 
+from _report.artifacts import CHECKPOINTS
 from _report.plots import Series, line_chart, points
 
 
@@ -30,6 +31,6 @@ def training_charts(first, second):
 
 def _history(side):
     """(training steps, evaluations) of a side's last checkpoint; empty where it has none."""
-    checkpoint = next(reversed(side.artifacts.of("checkpoint")), None)
+    checkpoint = next(reversed(side.artifacts.of(*CHECKPOINTS)), None)
     history = (checkpoint.json("history.json") if checkpoint else None) or {}
     return history.get("steps") or [], history.get("evaluations") or []

@@ -8,7 +8,9 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
 def render(name, facts):
-    """The text of templates/NAME. facts: lint, classes, metrics, changes, threshold (these or None), compiled, warm_start, model_bytes."""
+    """The text of templates/NAME. facts: lint, classes, metrics, changes, threshold, config (these or None), compiled, warm_start,
+    model_bytes.
+    """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,

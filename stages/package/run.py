@@ -14,6 +14,7 @@ from _runtime import StageError, run, sha256_file, write_json, write_text
 HERE = Path(__file__).resolve().parent
 SUMS = "SHA256SUMS"
 PROVENANCE = "provenance.intoto.jsonl"
+CONFIGS = ("pipeline.config", "experiment.yaml")  # that of the Object Detection API, that of the Model Garden
 
 
 def main(task):
@@ -57,6 +58,7 @@ def main(task):
         "changes": changes_of(metrics) if metrics else {},
         "threshold": threshold,
         "compiled": compiled is not None,
+        "config": next((name for name in CONFIGS if (task.output / name).is_file()), None),
         "warm_start": _warm_start(inputs),
         "model_bytes": (model.path / "model.tflite").stat().st_size,
     }
@@ -82,6 +84,8 @@ def _classes(model, graph, dataset):
     """The class names in the order of the model's outputs; model, graph and label map must agree, or every label would be another."""
     classes = parse_label_map((dataset.path / "label_map.pbtxt").read_text(encoding="utf-8"), "label_map.pbtxt")
     for source, name in ((model, "labels.json"), (graph, "graph.json")):
+        if source is None:
+            continue
         found = source.json(name)["classes"]
         if found != classes:
             raise StageError(
@@ -123,7 +127,7 @@ def _copied(model, compiled, graph, dataset, lint):
         yield compiled, "model_edgetpu.tflite"
     if lint["postprocess"] is None:
         yield model, "anchors.npy"
-    yield graph, "pipeline.config"
+    yield from ((graph, name) for name in CONFIGS if graph is not None and (graph.path / name).is_file())
     yield dataset, "label_map.pbtxt"
 
 

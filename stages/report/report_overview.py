@@ -2,6 +2,7 @@
 
 from stage_graph import layout
 
+from _report.artifacts import CONFIGS
 from _report.evaluations import readable
 from _report.page import count, in_bytes, listed, metric, signed
 
@@ -107,10 +108,20 @@ def unchecked(rows, artifacts, evaluations):
         told.append("The model was run on the machine that built it, not on the device it is for: times on the device are not measured.")
     told += _unmeasured(evaluations)
     if artifacts.first("frozen-graph") is None:
-        told.append("The fake-quantization of the layers was not looked at: no frozen graph is among the artifacts.")
+        told.append(_no_audit(artifacts))
     if not any(row["state"] for row in rows):
         told.append("No run was told to this page: which stages ran just now and which had been published before is not known.")
     return told
+
+
+def _no_audit(artifacts):
+    """Why the page has no audit of fake-quantization."""
+    graphs = [each.json("graph.json") for each in artifacts.of("saved-model")]
+    if not graphs:
+        return "The fake-quantization of the layers was not looked at: no frozen graph is among the artifacts."
+    if any(graph["quantized"] for graph in graphs):
+        return "Which layers of the quantization-aware training are fake-quantized was not looked at, only what the converter made of them."
+    return "Nothing was trained for quantization: the ranges of the quantized model are those of the representative images alone."
 
 
 def _unmeasured(evaluations):
@@ -140,7 +151,7 @@ def warnings(artifacts):
     told = []
     for each in artifacts.all:
         own = list(each.manifest.get("warnings") or [])
-        if each.kind == "pipeline-config":
+        if each.kind in CONFIGS:
             own += (each.json("config.json") or {}).get("warnings") or []
         told += [(each.name, str(text)) for text in dict.fromkeys(own)]
     return told

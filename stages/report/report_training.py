@@ -1,5 +1,6 @@
 """The page's part on how the model was made: configuration and training."""
 
+from _report.artifacts import CHECKPOINTS, CONFIGS
 from _report.page import plain, seconds
 from _report.plots import Mark, Series, line_chart, points
 
@@ -7,7 +8,7 @@ from _report.plots import Mark, Series, line_chart, points
 def configs(artifacts):
     """What each config.json changed, with the reasons."""
     found = []
-    for each in artifacts.of("pipeline-config"):
+    for each in artifacts.of(*CONFIGS):
         config = each.json("config.json")
         facts = [
             (name.replace("_", " "), plain(config[name]))
@@ -20,7 +21,7 @@ def configs(artifacts):
 
 def trainings(artifacts):
     """Curves and facts of each checkpoint's training."""
-    return [_training(each, number) for number, each in enumerate(artifacts.of("checkpoint"))]
+    return [_training(each, number) for number, each in enumerate(artifacts.of(*CHECKPOINTS))]
 
 
 def _training(artifact, number):

@@ -71,6 +71,22 @@ def test_the_package_holds_these_files(package):
     assert (outcome.output / "model.tflite").read_bytes() == MODEL
 
 
+def test_the_configuration_is_the_one_of_whatever_trained_it(package):
+    def by_the_garden(root):
+        (root / "freeze" / "pipeline.config").rename(root / "freeze" / "experiment.yaml")
+
+    outcome = package(by_the_garden)
+    assert sorted(path.name for path in outcome.output.iterdir()) == sorted([*set(FILES) - {"pipeline.config"}, "experiment.yaml"])
+    assert "`experiment.yaml`" in text(outcome, "README.md")
+    assert "Model Garden" in text(outcome, "LICENSES.md")
+
+
+def test_an_imported_model_has_no_graph_and_no_configuration(package):
+    outcome = package(lambda _: {"graph": None})
+    assert sorted(path.name for path in outcome.output.iterdir()) == sorted(set(FILES) - {"pipeline.config"})
+    assert "the configuration that it was trained with" not in text(outcome, "README.md")
+
+
 def test_a_compiled_model_is_taken_along(package):
     outcome = package(lambda root: compiled(root, "d" * 64))
     assert sorted(path.name for path in outcome.output.iterdir()) == sorted([*FILES, "model_edgetpu.tflite"])

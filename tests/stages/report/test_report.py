@@ -368,6 +368,24 @@ def test_a_training_without_quantization_has_no_mark(page):
     assert not section.xpath(".//*[@class='pm']")
 
 
+@pytest.mark.parametrize(
+    ("kinds", "quantized", "says"),
+    [
+        (("checkpoint-tf2", "saved-model"), False, "Nothing was trained for quantization"),
+        (("checkpoint-garden", "saved-model"), True, "Which layers of the quantization-aware training"),
+    ],
+)
+def test_trainings_of_tensorflow_2_are_shown_and_what_was_not_looked_at_is_told(page, kinds, quantized, says):
+    def change(root):
+        write(root / "more.json", {name: {"kind": kind} for name, kind in zip(("train", "freeze"), kinds, strict=True)})
+        write(root / "freeze" / "graph.json", {"schema": 1, "quantized": quantized})
+
+    made = page(change=change)
+    assert [words(each) for each in made.part("training").xpath(".//figcaption")][:1] == ["Loss"]
+    assert made.part("quantization") is None
+    assert says in words(made.part("unchecked"))
+
+
 def test_the_other_parts_show_what_their_artifacts_say(page):
     made = page()
     assert rows(made.part("quantization"), "Layers between") == [
