@@ -1,6 +1,6 @@
 """What later stages must know of a frozen graph: graph.json."""
 
-from _tf1_export.exportable import decode_attributes, input_size
+from _odapi.exportable import decode_attributes, input_size
 from _tf1_export.normalization import quantized_normalization, training_normalization
 
 INPUT = "normalized_input_image_tensor"

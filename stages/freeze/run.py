@@ -9,12 +9,13 @@ import tensorflow as tf
 from frozen_export import export_inference, export_tflite
 from graph_description import BOXES, SCORES, describe
 
+from _odapi.checkpoint_classes import checkpoint_classes
 from _odapi.config_text import read_config
+from _odapi.exportable import check_exportable
 from _runtime import atomic_write, run, write_json
 from _tf1.graph import GraphIndex, write_message
 from _tf1.graph_audit import as_json, audit, require_quantized
-from _tf1_export.checkpoint import checkpoint_classes, checkpoint_step, warn_of_delay
-from _tf1_export.exportable import check_exportable
+from _tf1_export.checkpoint import checkpoint_step, warn_of_delay
 
 
 def main(task):

@@ -8,9 +8,9 @@ from object_detection import export_tflite_ssd_graph_lib, exporter
 from object_detection.builders import graph_rewriter_builder, model_builder, post_processing_builder
 
 from _odapi.config_text import read_config
+from _odapi.exportable import input_size
 from _tf1.graph import write_message
 from _tf1_export.checkpoint import fresh_graph
-from _tf1_export.exportable import input_size
 from _tf1_export.normalization import quantized_normalization, training_normalization
 from _tf1_inference.session import Restore, restore_variables
 

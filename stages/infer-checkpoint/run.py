@@ -9,10 +9,11 @@ from checkpoint_graph import BOXES, INPUT, SCORES, write_checkpoint_graph
 
 from _detection.inference import check_classes, run_detector
 from _detection.postprocess import attributes, nms_kind
+from _odapi.checkpoint_classes import checkpoint_classes
 from _odapi.config_text import read_config
+from _odapi.exportable import check_exportable, decode_attributes, input_size
 from _runtime import StageError, run
-from _tf1_export.checkpoint import checkpoint_classes, checkpoint_step, warn_of_delay
-from _tf1_export.exportable import check_exportable, decode_attributes, input_size
+from _tf1_export.checkpoint import checkpoint_step, warn_of_delay
 from _tf1_inference.apart import run_apart
 from _tf1_inference.raw_detector import RawDetector
 

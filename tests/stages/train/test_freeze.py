@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_detector
+from _odapi.exportable import check_exportable
 from _runtime import StageError
-from _tf1_export.exportable import check_exportable
 from _tf1_export.normalization import quantized_normalization, training_normalization
 from google.protobuf import text_format
 from object_detection.protos import pipeline_pb2

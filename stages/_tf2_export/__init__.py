@@ -1,0 +1,1 @@
+"""What the stages share that write a TensorFlow 2 detector as a saved-model artifact."""
