@@ -1,1 +1,1 @@
-"""What every training stage shares: records that can be trusted, checkpoints that can be trusted, speed and history. Python 3.7 and newer."""
+"""What every training stage shares: trusted records and checkpoints, the loop, speed and history, events. Python 3.7 and newer."""

@@ -105,6 +105,19 @@ class CheckpointFolder:
         return (None, reasons[0]) if reasons else (state, None)
 
 
+def resume_point(task, folder):
+    """The newest whole checkpoint of an earlier attempt, or None; says which damaged ones it passed over, and removes them."""
+    sealed, rejected = folder.newest()
+    for step, reason in rejected:
+        task.warn("the checkpoint of step %d cannot be used: %s" % (step, reason))
+        folder.remove(step)
+    if sealed is not None:
+        task.say("resuming from step %d" % sealed.step)
+    elif rejected:
+        task.warn("no earlier checkpoint can be used: training starts from the beginning")
+    return sealed
+
+
 def _damage(path, listed):
     """What is wrong with a file of which the seal says `listed`, or None."""
     if not path.is_file():

@@ -1,5 +1,6 @@
 """Speed, time left and the history of a training run."""
 
+import math
 import time
 
 # Points kept of the loss curve: enough for a picture, however long the run.
@@ -18,11 +19,11 @@ class Speed:
         """Begin a stretch of steps: what came before (evaluation, writing a checkpoint) is no training time."""
         self._marks = [(self._clock(), self._steps)]
 
-    def count(self):
-        """Note that a step is done."""
+    def count(self, steps=1):
+        """Note that some steps are done."""
         now = self._clock()
         self._seconds += now - self._marks[-1][0]
-        self._steps += 1
+        self._steps += steps
         self._marks.append((now, self._steps))
         while len(self._marks) > 2 and now - self._marks[0][0] > self._window:
             self._marks.pop(0)
@@ -82,6 +83,12 @@ class History:
             "warm_start": self.warm_start,
             "seconds": round(self.seconds, 3),
         }
+
+
+def as_map(value):
+    """A mean average precision as COCO's evaluator gives it, 0 to 1: -1 (there is no object at all) and NaN become 0."""
+    value = float(value)
+    return 0.0 if math.isnan(value) or value < 0 else round(value, 6)
 
 
 def _short(value):

@@ -5,14 +5,18 @@ from pathlib import Path
 
 import tensorflow as tf
 from training_evaluation import Evaluator
-from training_graph import Api, TrainingGraph, keep_freed_memory
-from training_loop import Plan, Trainer, last_float_step
-from training_warm_start import find_checkpoint, restore_fitting
+from training_graph import Api, TrainingGraph
+from training_warm_start import restore_fitting
 
 from _odapi.config_text import print_config, read_config
-from _runtime import run, write_json, write_text
-from _training.checkpoints import CheckpointFolder
+from _runtime import run, write_text
+from _training.checkpoints import CheckpointFolder, resume_point
+from _training.events import Events
+from _training.export import export
+from _training.loop import Trainer, last_float_step, make_plan
+from _training.memory import keep_freed_memory
 from _training.records import check_records, resolve_paths
+from _training.warm_start import find_checkpoint, say_restored
 
 FLOAT = "before_quantization"
 
@@ -26,13 +30,12 @@ def main(task):
     config = read_config(source)
     resolve_paths(config, records.path)
     write_text(task.scratch / "pipeline.config", print_config(config))
-    plan = make_plan(config, task.params)
+    delay = config.graph_rewriter.quantization.delay if config.HasField("graph_rewriter") else None
+    plan = make_plan(config.train_config.num_steps, delay, task.params)
     seed, threads = task.params["seed"], (task.params["intra_op_threads"], task.params["inter_op_threads"])
     folder, float_folder = CheckpointFolder(task.scratch / "checkpoints"), CheckpointFolder(task.scratch / FLOAT)
     sealed = resume_point(task, folder)
-    with tf.summary.FileWriter(str(task.scratch / "events" / "train")) as train_events, tf.summary.FileWriter(
-        str(task.scratch / "events" / "eval")
-    ) as evaluation_events:
+    with Events(task.scratch / "events" / "train") as train_events, Events(task.scratch / "events" / "eval") as evaluation_events:
         api = Api(task.scratch / "pipeline.config", task.scratch / "unused", seed)
         evaluator = Evaluator(api, seed, threads, evaluation_events)
         trainer = Trainer(
@@ -42,11 +45,12 @@ def main(task):
             folder,
             train_events,
             plan,
+            tf.errors.OpError,
             float_folder,
         )
         trainer.run(sealed, lambda graph: warm_start(task, graph))
         evaluator.close()
-    export(task, plan, folder, trainer.history, source, export_float(task, plan, float_folder))
+    export(task, plan, folder, trainer.history, source, {FLOAT: export_float(task, plan, float_folder)})
     task.tools["tensorflow"] = tf.__version__
 
 
@@ -69,82 +73,13 @@ def worth_optimizing(plan):
     return not plan.deterministic and plan.num_steps >= 200
 
 
-def make_plan(config, params):
-    """The `Plan` of a pipeline.config and the stage's parameters."""
-    return Plan(
-        num_steps=config.train_config.num_steps,
-        delay=config.graph_rewriter.quantization.delay if config.HasField("graph_rewriter") else None,
-        checkpoint_every=params["checkpoint_every"],
-        evaluate_every=params["evaluate_every"],
-        keep=params["keep_checkpoints"],
-        deterministic=params["deterministic"],
-    )
-
-
-def resume_point(task, folder):
-    """The newest whole checkpoint of an earlier attempt, or None; says which damaged ones it passed over, and removes them."""
-    sealed, rejected = folder.newest()
-    for step, reason in rejected:
-        task.warn("the checkpoint of step %d cannot be used: %s" % (step, reason))
-        folder.remove(step)
-    if sealed is not None:
-        task.say("resuming from step %d" % sealed.step)
-    elif rejected:
-        task.warn("no earlier checkpoint can be used: training starts from the beginning")
-    return sealed
-
-
 def warm_start(task, graph):
     """Restore from the parameter `warm_start` what fits; what `restore_fitting` reports, or None without the parameter."""
     if task.params["warm_start"] is None:
         return None
-    report = restore_fitting(graph.session, graph.model_variables, find_checkpoint(Path(task.params["warm_start"])))
-    left = len(report["missing"]) + len(report["other_shape"])
-    task.say(
-        "warm start: %d variables restored, %d not (%d are not in the checkpoint, %d have another shape there)"
-        % (len(report["restored"]), left, len(report["missing"]), len(report["other_shape"]))
-    )
+    report = restore_fitting(graph.session, graph.model_variables, find_checkpoint(Path(task.params["warm_start"]), 1))
+    say_restored(task, report)
     return report
-
-
-def export(task, plan, folder, history, config, before_quantization):
-    """Write the chosen checkpoint, the config as it was configured, checkpoint.json, and as evidence history.json and events.
-
-    before_quantization: what `export_float` wrote.
-    """
-    best = history.best(plan.delay) if task.params["export"] == "best" else None
-    if best and not folder.whole(best["step"]):
-        task.warn("the best checkpoint, of step %d, is damaged: the last one is exported" % best["step"])
-        best = None
-    step = best["step"] if best else plan.num_steps
-    for name in folder.files(step):
-        shutil.copyfile(str(folder.path / name), str(task.output / name))
-    shutil.copyfile(str(config), str(task.output / "pipeline.config"))
-    warm = history.warm_start
-    # Part of the artifact's digest: nothing that differs from run to run belongs here.
-    write_json(
-        task.output / "checkpoint.json",
-        {
-            "schema": 1,
-            "step": step,
-            "prefix": "model.ckpt-%d" % step,
-            FLOAT: before_quantization,
-            "classes": task.input("config").json("config.json")["classes"],
-            "selected_by": "highest mAP@0.5 among the evaluations after quantization began" if best else "last",
-            "evaluations": history.evaluations,
-            "num_steps": plan.num_steps,
-            "quantization_delay": plan.delay,
-            "deterministic": plan.deterministic,
-            "seed": task.params["seed"],
-            "intra_op_threads": task.params["intra_op_threads"],
-            "warm_start": warm and {name: len(found) for name, found in warm.items()},
-        },
-    )
-    write_json(task.output / "history.json", dict(history.state(), schema=1))
-    shutil.copytree(str(task.scratch / "events"), str(task.output / "events"))
-    chosen = next((entry for entry in history.evaluations if entry["step"] == step), None)
-    if chosen:
-        task.metrics.update(step=step, map=chosen["map"], map50=chosen["map50"])
 
 
 if __name__ == "__main__":

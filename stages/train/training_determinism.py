@@ -15,7 +15,6 @@ A resumed run sees the same data as one that never stopped because the input is 
 run's seed and the step at which it begins, and segments begin at the steps of checkpoints.
 """
 
-import hashlib
 from collections import deque
 from contextlib import contextmanager
 
@@ -25,6 +24,7 @@ from object_detection.data_decoders import tf_example_decoder
 from tensorflow.core.framework import attr_value_pb2
 
 from _runtime import StageError
+from _training.loop import segment_seed
 
 # Operations whose output may be the very memory of their input.
 _ALIASES = frozenset(("Identity", "Reshape", "ExpandDims", "Squeeze", "StopGradient", "Switch", "Merge", "Enter", "RefIdentity"))
@@ -44,11 +44,6 @@ _RANDOM = frozenset(
     )
 )
 _INITIALIZERS = frozenset(("IsVariableInitialized", "SaveV2", "Assign"))
-
-
-def segment_seed(seed, step):
-    """Seed of the input from `step` on: 31 bits of the sha256 of "seed:step"."""
-    return int(hashlib.sha256(("%d:%d" % (seed, step)).encode("ascii")).hexdigest()[:8], 16) & 0x7FFFFFFF
 
 
 @contextmanager

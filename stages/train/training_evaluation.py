@@ -1,9 +1,9 @@
 """COCO metrics of a checkpoint on the evaluation split, in one graph that is built once and used for every evaluation."""
 
-import math
-
 import tensorflow as tf
 from training_graph import session_config
+
+from _training.progress import as_map
 
 _MAP, _MAP50 = "DetectionBoxes_Precision/mAP", "DetectionBoxes_Precision/mAP@.50IOU"
 _LOSS = "Loss/total_loss"
@@ -15,9 +15,9 @@ class Evaluator:
     The graph quantizes from the first step on: before quantization.delay it shows what quantizing the weights of that moment would give.
     """
 
-    def __init__(self, api, seed, threads, writer):
-        """api: training_graph.Api; writer: a tf.summary.FileWriter for TensorBoard."""
-        self._api, self._seed, self._threads, self._writer = api, seed, threads, writer
+    def __init__(self, api, seed, threads, events):
+        """api: training_graph.Api; events: a _training.events.Events for TensorBoard."""
+        self._api, self._seed, self._threads, self._events = api, seed, threads, events
         self._session = None
 
     def evaluate(self, prefix, step):
@@ -33,7 +33,7 @@ class Evaluator:
                 break
         values = self._session.run(self._values)
         self._write(values, step)
-        return {"step": step, "map": _rounded(values[_MAP]), "map50": _rounded(values[_MAP50]), "loss": round(float(values[_LOSS]), 6)}
+        return {"step": step, "map": as_map(values[_MAP]), "map50": as_map(values[_MAP50]), "loss": round(float(values[_LOSS]), 6)}
 
     def close(self):
         """Free the session."""
@@ -59,15 +59,7 @@ class Evaluator:
         """Numbers and pictures with boxes, as the API names them."""
         for name, value in sorted(values.items()):
             if isinstance(value, bytes):
-                summary = tf.Summary.FromString(value)
+                self._events.summary(step, tf.Summary.FromString(value))
             elif getattr(value, "ndim", 0) == 0:
-                summary = tf.Summary(value=[tf.Summary.Value(tag=name, simple_value=float(value))])
-            else:
-                continue
-            self._writer.add_summary(summary, step)
-        self._writer.flush()
-
-
-def _rounded(value):
-    value = float(value)
-    return 0.0 if math.isnan(value) or value < 0 else round(value, 6)
+                self._events.scalars(step, {name: float(value)})
+        self._events.flush()

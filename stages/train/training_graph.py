@@ -1,11 +1,11 @@
 """The training graph in a session: the Object Detection API's model function, its input, and one step at a time."""
 
-import ctypes
-
 import numpy as np
 import tensorflow as tf
 from object_detection import model_hparams, model_lib
-from training_determinism import make_random_stateless, order_assignments, segment_seed, sequential_input
+from training_determinism import make_random_stateless, order_assignments, sequential_input
+
+from _training.loop import segment_seed
 
 # Names that the API gives to the parts of the loss, and what they are called here.
 _LOSSES = {
@@ -13,23 +13,6 @@ _LOSSES = {
     "Loss/localization_loss": "localization_loss",
     "regularization_loss": "regularization_loss",
 }
-# mallopt's parameters (malloc.h of the GNU C library).
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
-
-
-def keep_freed_memory():
-    """Let the C library keep freed memory for the next step; whether it could be told.
-
-    By default every large tensor is a mapping of its own, which the kernel clears page by page in each step: a fifth of a small
-    model's time. Only the GNU C library has this setting.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return False
-    return all(
-        mallopt(name, value) for name, value in ((_M_MMAP_THRESHOLD, 2**31 - 1), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 << 20))
-    )
 
 
 def session_config(intra_op_threads, inter_op_threads, optimize):
@@ -71,7 +54,7 @@ def model_variables():
 
 
 class TrainingGraph:
-    """A session that trains. `step()` runs one step; `begin(step)` must be called first and, when deterministic, at each segment."""
+    """A session that trains, as _training.loop.Trainer wants it; when deterministic, each segment of the input has its own seed."""
 
     def __init__(self, api, seed, threads, deterministic, optimize):
         """threads: (intra-op, inter-op). deterministic: see `training_determinism`. optimize: see `session_config`."""
@@ -131,11 +114,11 @@ class TrainingGraph:
         self.session.run(self.graph.get_collection(tf.GraphKeys.TABLE_INITIALIZERS)[known:])
         self.session.run(initializer)
 
-    def step(self):
-        """Run one step: a dict of `loss`, `learning_rate` and the parts of the loss, as floats."""
+    def advance(self, _most=1):
+        """Run one step: a list with a dict of `loss`, `learning_rate` and the parts of the loss, as floats."""
         values = self.session.run(self._fetches)
         del values["train_op"]
-        return {name: float(np.float32(value)) for name, value in values.items()}
+        return [{name: float(np.float32(value)) for name, value in values.items()}]
 
     def global_step(self):
         """Steps done, as the graph counts them."""

@@ -3,23 +3,10 @@
 import tensorflow as tf
 
 from _runtime import StageError
+from _training.warm_start import check_version, unreadable
 
 # Classification checkpoints name the backbone's variables without it.
 _BACKBONE = "FeatureExtractor/"
-
-
-def find_checkpoint(folder):
-    """Prefix of the one TensorFlow 1 checkpoint in `folder`; StageError where there is none or several."""
-    prefixes = sorted(str(path)[: -len(".index")] for path in folder.glob("*.index"))
-    if len(prefixes) != 1:
-        raise StageError(
-            "warm_start needs a folder with one checkpoint",
-            folder,
-            "one NAME.index with its NAME.data-…",
-            ", ".join(prefix.rsplit("/", 1)[-1] for prefix in prefixes) or "none",
-            "name the folder of a single TensorFlow 1 checkpoint",
-        )
-    return prefixes[0]
 
 
 def restore_fitting(session, variables, prefix):
@@ -30,14 +17,9 @@ def restore_fitting(session, variables, prefix):
     try:
         reader = tf.train.NewCheckpointReader(prefix)
     except (tf.errors.OpError, ValueError) as error:
-        raise StageError(
-            "the checkpoint of warm_start cannot be read",
-            prefix,
-            "a TensorFlow 1 checkpoint",
-            str(error).splitlines()[0],
-            "download it again",
-        ) from error
+        raise unreadable(prefix, 1, error) from error
     shapes = reader.get_variable_to_shape_map()
+    check_version(shapes, prefix, 1)
     fitting, missing, other = {}, [], []
     for variable in sorted(variables, key=lambda v: v.op.name):
         name = variable.op.name

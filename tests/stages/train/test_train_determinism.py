@@ -18,6 +18,7 @@ from stage_helpers import STAGES, load
 
 determinism = load("train", "training_determinism")
 graphs = load("train", "training_graph")
+loop = load("_training", "loop")
 records_module = load("_training", "records")
 config_text = load("_odapi", "config_text")
 
@@ -67,7 +68,7 @@ class TestInput:
         assert before == inputs.INPUT_BUILDER_UTIL_MAP
 
     def test_seeds_of_segments_differ_by_step_and_by_seed(self):
-        seeds = [determinism.segment_seed(seed, step) for seed in (1, 2, 11) for step in (0, 1, 10, 100)]
+        seeds = [loop.segment_seed(seed, step) for seed in (1, 2, 11) for step in (0, 1, 10, 100)]
         assert len(set(seeds)) == len(seeds)
         assert all(0 <= seed < 2**31 for seed in seeds)
 
@@ -161,7 +162,7 @@ def trained(api, folder, steps, threads):
     graph = graphs.TrainingGraph(api, 1, (threads, 2), deterministic=True, optimize=False)
     graph.begin(0)
     for _ in range(steps):
-        graph.step()
+        graph.advance()
     folder.mkdir()
     graph.save(str(folder / "model.ckpt"))
     graph.close()

@@ -8,7 +8,8 @@ from stage_helpers import load
 
 program = load("train", "run")
 checkpoints = load("_training", "checkpoints")
-loop = load("train", "training_loop")
+exports = load("_training", "export")
+loop = load("_training", "loop")
 progress = load("_training", "progress")
 
 PLAN = loop.Plan(num_steps=30, delay=5, checkpoint_every=10, evaluate_every=10, keep=3, deterministic=False)
@@ -65,7 +66,7 @@ class TestResumePoint:
     def test_what_cannot_be_used_is_named_and_removed(self, folder, tmp_path):
         damage(folder, 30)
         task = Task(tmp_path, "last")
-        assert program.resume_point(task, folder).step == 20
+        assert checkpoints.resume_point(task, folder).step == 20
         assert task.warned == ["the checkpoint of step 30 cannot be used: model.ckpt-30.index has changed since it was written"]
         assert task.said == ["resuming from step 20"]
         assert folder.steps() == [20, 10]
@@ -74,20 +75,20 @@ class TestResumePoint:
         for step in (10, 20, 30):
             damage(folder, step)
         task = Task(tmp_path, "last")
-        assert program.resume_point(task, folder) is None
+        assert checkpoints.resume_point(task, folder) is None
         assert task.warned[-1] == "no earlier checkpoint can be used: training starts from the beginning"
 
     def test_a_first_start_says_nothing(self, tmp_path):
         task = Task(tmp_path, "last")
-        assert program.resume_point(task, checkpoints.CheckpointFolder(tmp_path / "new")) is None
+        assert checkpoints.resume_point(task, checkpoints.CheckpointFolder(tmp_path / "new")) is None
         assert (task.said, task.warned) == ([], [])
 
 
 class TestExport:
-    def export(self, tmp_path, folder, history, which):
+    def export(self, tmp_path, folder, history, which, plan=PLAN):
         task = Task(tmp_path, which)
         (tmp_path / "pipeline.config").write_text("model { }")
-        program.export(task, PLAN, folder, history, tmp_path / "pipeline.config", None)
+        exports.export(task, plan, folder, history, tmp_path / "pipeline.config", {"more": 1})
         return task, json.loads((task.output / "checkpoint.json").read_text())
 
     @pytest.mark.parametrize(("which", "step"), [("best", 20), ("last", 30)])
@@ -96,6 +97,15 @@ class TestExport:
         assert (said["step"], said["prefix"]) == (step, f"model.ckpt-{step}")
         assert sorted(path.name for path in task.output.glob("model.ckpt*")) == folder.files(step)
         assert task.metrics["map50"] == {20: 0.8, 30: 0.7}[step]
+
+    def test_what_the_stage_has_to_say_besides_is_added(self, tmp_path, folder, history):
+        _, said = self.export(tmp_path, folder, history, "last")
+        assert (said["schema"], said["classes"], said["more"]) == (1, ["ace"], 1)
+
+    @pytest.mark.parametrize(("delay", "said"), [(5, "the evaluations after quantization began"), (None, "the evaluations")])
+    def test_how_the_best_was_chosen_is_said(self, tmp_path, folder, history, delay, said):
+        _, about = self.export(tmp_path, folder, history, "best", PLAN._replace(delay=delay))
+        assert about["selected_by"] == "highest mAP@0.5 among " + said
 
     def test_a_damaged_best_one_gives_way_to_the_last_and_says_so(self, tmp_path, folder, history):
         damage(folder, 20)

@@ -8,21 +8,25 @@ from _runtime import Interrupted, StageError
 
 from stage_helpers import load
 
-loop = load("train", "training_loop")
+loop = load("_training", "loop")
 checkpoints = load("_training", "checkpoints")
 
 
 class Graph:
-    """Counts steps. at: step to what happens there instead of a step."""
+    """Counts steps. at: step to what happens there instead of a step; at_once: steps of one call."""
 
-    def __init__(self, at=None):
+    def __init__(self, at=None, at_once=1):
         self.count, self.begun, self.restored, self.at = 0, [], None, at or {}
+        self.at_once = at_once
         self.loss = 1.0
 
     def begin(self, step):
         self.begun.append(step)
 
-    def step(self):
+    def advance(self, most):
+        return [self._step() for _ in range(min(most, self.at_once))]
+
+    def _step(self):
         event = self.at.get(self.count + 1)
         if isinstance(event, BaseException):
             if isinstance(event, Interrupted):
@@ -72,14 +76,17 @@ class Task:
         self.shown.append((done, total, unit, values))
 
 
-class Writer:
-    """A summary writer that keeps nothing."""
+class Events:
+    """Keeps the names of the numbers by step, and where training began again."""
 
-    def add_summary(self, summary, step):
-        assert isinstance(summary, tf.Summary)
+    def __init__(self):
+        self.written, self.begun = {}, []
 
-    def add_session_log(self, log, step):
-        assert step > 0
+    def scalars(self, step, values):
+        self.written[step] = sorted(values)
+
+    def resumed(self, step):
+        self.begun.append(step)
 
     def flush(self):
         pass
@@ -95,7 +102,10 @@ class Run:
         self.folder, self.float_folder = checkpoints.CheckpointFolder(path), checkpoints.CheckpointFolder(path / "float")
         self.graphs = 0
         plan = loop.Plan(**settings)
-        self.trainer = loop.Trainer(self.task, self._make, self.evaluator, self.folder, Writer(), plan, self.float_folder)
+        self.events = Events()
+        self.trainer = loop.Trainer(
+            self.task, self._make, self.evaluator, self.folder, self.events, plan, tf.errors.OpError, self.float_folder
+        )
 
     def _make(self):
         self.graphs += 1
@@ -153,8 +163,28 @@ def test_of_equally_good_evaluations_the_later_is_the_best(tmp_path):
 def test_progress_names_step_loss_speed_time_left_and_phase(tmp_path):
     shown = Run(tmp_path).start().task.shown
     assert [(done, total, unit) for done, total, unit, _ in shown] == [(step, 10, "step") for step in range(11)]
-    assert set(shown[5][3]) == {"loss", "steps_per_s", "eta_s", "phase"}
+    assert set(shown[5][3]) == {"loss", "steps_per_s", "eta_s", "learning_rate", "phase"}
     assert [values["phase"] for _, _, _, values in shown[1:]] == ["float"] * 3 + ["quantized"] * 7
+
+
+def test_a_training_without_quantization_has_no_phases(tmp_path):
+    assert "phase" not in Run(tmp_path, delay=None).start().task.shown[5][3]
+
+
+def test_events_tell_loss_learning_rate_and_speed_of_each_step_kept(tmp_path):
+    written = Run(tmp_path).start().events.written
+    assert written == {step: ["classification_loss", "learning_rate", "loss", "steps_per_s"] for step in range(1, 11)}
+
+
+@pytest.mark.parametrize("at_once", [2, 3, 100])
+def test_however_many_steps_a_call_makes_all_is_as_with_one(tmp_path, at_once):
+    one = Run(tmp_path / "one", evaluate_every=4).start()
+    many = Run(tmp_path / "many", Graph(at_once=at_once), evaluate_every=4).start()
+    assert many.folder.steps() == one.folder.steps()
+    assert many.float_folder.steps() == one.float_folder.steps() == [4]
+    assert many.evaluator.seen == one.evaluator.seen
+    assert [done for done, *_ in many.task.shown] == [done for done, *_ in one.task.shown]
+    assert [entry["step"] for entry in many.trainer.history.steps] == list(range(1, 11))
 
 
 def test_the_start_of_quantization_is_said(tmp_path):
@@ -167,7 +197,7 @@ class TestResume:
             Run(tmp_path, Graph({8: Interrupted(15)}), evaluate_every=4).start()
         second = Run(tmp_path, evaluate_every=4).start()
         assert second.graph.restored.endswith("model.ckpt-8")
-        assert second.trainer.history.resumed_from == [8]
+        assert second.trainer.history.resumed_from == second.events.begun == [8]
         assert [entry["step"] for entry in second.trainer.history.evaluations] == [4, 8, 10]
         assert [entry["step"] for entry in second.trainer.history.steps] == [*range(1, 8), 9, 10]
 
@@ -255,10 +285,11 @@ def test_a_loss_that_is_no_number_ends_the_training(tmp_path, loss):
     ("at", "where", "remedy"),
     [
         ({5: tf.errors.DataLossError(None, None, "corrupted record at 12")}, "step 5", "build them again"),
+        ({5: tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")}, "step 5", "batch_size"),
         ({"save": tf.errors.ResourceExhaustedError(None, None, "disk")}, "model.ckpt-3", "resumes from step 0"),
         ({"save": OSError(28, "No space left on device")}, "model.ckpt-3", "resumes from step 0"),
     ],
-    ids=["record", "TensorFlow's disk", "disk"],
+    ids=["record", "memory", "TensorFlow's disk", "disk"],
 )
 def test_what_the_user_can_mend_is_said(tmp_path, at, where, remedy):
     with pytest.raises(StageError) as raised:

@@ -41,6 +41,21 @@ def test_speed_counts_training_time_only():
     assert speed.recent() == pytest.approx(2.0)
 
 
+def test_speed_counts_several_steps_at_once():
+    clock = Clock()
+    speed = progress.Speed(clock=clock)
+    speed.restart()
+    for _ in range(3):
+        clock.now += 2
+        speed.count(10)
+    assert speed.recent() == speed.overall() == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize(("found", "told"), [(0.1234567, 0.123457), (-1.0, 0.0), (float("nan"), 0.0), (1, 1.0)])
+def test_a_precision_without_any_object_is_zero(found, told):
+    assert progress.as_map(found) == told
+
+
 def test_speed_before_the_first_step_is_zero():
     speed = progress.Speed()
     speed.restart()

@@ -7,6 +7,7 @@ from _runtime import StageError
 from stage_helpers import load
 
 warm = load("train", "training_warm_start")
+shared = load("_training", "warm_start")
 graphs = load("train", "training_graph")
 
 
@@ -30,7 +31,7 @@ def restore(prefix, **variables):
 
 def test_what_fits_is_restored_and_the_rest_is_named(tmp_path):
     write(tmp_path, same=[1.0, 2.0], other_shape=[1.0, 2.0, 3.0], only_here=[5.0])
-    report, values = restore(warm.find_checkpoint(tmp_path), same=[2], other_shape=[2], only_in_model=[1])
+    report, values = restore(shared.find_checkpoint(tmp_path, 1), same=[2], other_shape=[2], only_in_model=[1])
     assert report == {
         "restored": ["same"],
         "missing": ["only_in_model"],
@@ -41,7 +42,9 @@ def test_what_fits_is_restored_and_the_rest_is_named(tmp_path):
 
 def test_a_classification_checkpoint_fits_the_backbone(tmp_path):
     write(tmp_path, MobilenetV2__Conv__weights=[3.0])
-    report, values = restore(warm.find_checkpoint(tmp_path), FeatureExtractor__MobilenetV2__Conv__weights=[1], BoxPredictor_0__weights=[1])
+    report, values = restore(
+        shared.find_checkpoint(tmp_path, 1), FeatureExtractor__MobilenetV2__Conv__weights=[1], BoxPredictor_0__weights=[1]
+    )
     assert report["restored"] == ["FeatureExtractor/MobilenetV2/Conv/weights"]
     assert values["FeatureExtractor/MobilenetV2/Conv/weights"] == [3.0]
 
@@ -49,8 +52,19 @@ def test_a_classification_checkpoint_fits_the_backbone(tmp_path):
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     write(tmp_path, resnet=[1.0])
     with pytest.raises(StageError, match="nothing in the checkpoint") as raised:
-        restore(warm.find_checkpoint(tmp_path), mobilenet=[1])
+        restore(shared.find_checkpoint(tmp_path, 1), mobilenet=[1])
     assert "depth multiplier" in raised.value.remedy
+
+
+def test_a_checkpoint_of_tensorflow_2_is_refused_with_the_stage_for_it(tmp_path):
+    with tf.Graph().as_default(), tf.Session() as session:
+        made = tf.get_variable("same", initializer=tf.constant([1.0]))
+        session.run(made.initializer)
+        tf.train.Checkpoint(same=made).save(str(tmp_path / "ckpt"), session=session)
+    with pytest.raises(StageError, match="one of TensorFlow 2") as raised:
+        restore(shared.find_checkpoint(tmp_path, 1), same=[1])
+    assert "_CHECKPOINTABLE_OBJECT_GRAPH" in raised.value.found
+    assert "train-tf2" in raised.value.remedy
 
 
 @pytest.mark.parametrize(("files", "found"), [([], "none"), (["a.index", "b.index"], "a, b")])
@@ -58,13 +72,13 @@ def test_the_folder_must_hold_one_checkpoint(tmp_path, files, found):
     for name in files:
         (tmp_path / name).touch()
     with pytest.raises(StageError) as raised:
-        warm.find_checkpoint(tmp_path)
+        shared.find_checkpoint(tmp_path, 1)
     assert raised.value.found == found
 
 
 @pytest.mark.parametrize("content", [b"", b"no table at all" * 20])
 def test_a_damaged_checkpoint_is_refused(tmp_path, content):
-    prefix = warm.find_checkpoint(write(tmp_path, same=[1.0]))
+    prefix = shared.find_checkpoint(write(tmp_path, same=[1.0]), 1)
     (tmp_path / "model.ckpt.index").write_bytes(content)
     with pytest.raises(StageError, match="cannot be read"):
         restore(prefix, same=[1])

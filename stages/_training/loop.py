@@ -1,10 +1,9 @@
-"""Train to the last step: checkpoints, evaluations, progress, resuming, and what to do when stopped."""
+"""Train to the last step: checkpoints, evaluations, progress, resuming, and what to do when stopped. Imports no framework."""
 
+import hashlib
 import math
 import time
 from typing import NamedTuple, Optional
-
-import tensorflow as tf
 
 from _runtime import Interrupted, StageError
 from _training.progress import History, Speed
@@ -19,6 +18,18 @@ class Plan(NamedTuple):
     evaluate_every: int
     keep: int
     deterministic: bool
+
+
+def make_plan(num_steps, delay, params):
+    """The `Plan` of a config's number of steps and quantization delay (None without quantization) and the stage's parameters."""
+    return Plan(
+        num_steps=num_steps,
+        delay=delay,
+        checkpoint_every=params["checkpoint_every"],
+        evaluate_every=params["evaluate_every"],
+        keep=params["keep_checkpoints"],
+        deterministic=params["deterministic"],
+    )
 
 
 def next_stop(step, plan):
@@ -36,17 +47,29 @@ def evaluation_due(step, plan):
     return step == plan.num_steps or bool(plan.evaluate_every and step and step % plan.evaluate_every == 0)
 
 
+def segment_seed(seed, step):
+    """Seed of a deterministic training's input from `step` on: 31 bits of the sha256 of "seed:step".
+
+    Each segment, from one checkpoint to the next, has its own: so a resumed training sees the data of one that never stopped.
+    """
+    return int(hashlib.sha256(("%d:%d" % (seed, step)).encode("ascii")).hexdigest()[:8], 16) & 0x7FFFFFFF
+
+
 class Trainer:
     """Trains as `plan` says, keeping its checkpoints in `folder` (a _training.checkpoints.CheckpointFolder).
 
-    make_graph: called for a training_graph.TrainingGraph unless the last step is already done; evaluator: a training_evaluation.Evaluator;
-    writer: a tf.summary.FileWriter; float_folder: another CheckpointFolder, for the checkpoint of `last_float_step`. Nothing resumes from
-    that one, so that keeping it changes no bit of a deterministic training.
+    make_graph: called, unless the last step is already done, for what trains, with these methods:
+        begin(step): start the input for the steps from `step` on; called once or, in a deterministic training, for each segment
+        advance(most): run at least one and at most `most` steps; a list with a dict for each: `loss`, its parts (`…_loss`), `learning_rate`
+        global_step(), save(prefix), restore(prefix)
+    evaluator: its evaluate(prefix, step) gives the checkpoint's {"step", "map", "map50", "loss"}; events: a _training.events.Events;
+    errors: the class of the framework's errors, which have a `message`; float_folder: another CheckpointFolder, for the checkpoint of
+    `last_float_step`. Nothing resumes from that one, so that keeping it changes no bit of a deterministic training.
     """
 
-    def __init__(self, task, make_graph, evaluator, folder, writer, plan, float_folder):
-        self._task, self._folder, self._writer, self._plan = task, folder, writer, plan
-        self._float_folder = float_folder
+    def __init__(self, task, make_graph, evaluator, folder, events, plan, errors, float_folder=None):
+        self._task, self._folder, self._events, self._plan = task, folder, events, plan
+        self._float_folder, self._errors = float_folder, errors
         self._make_graph, self._evaluator = make_graph, evaluator
         self._graph = None
         self._speed = Speed()
@@ -65,8 +88,7 @@ class Trainer:
             self._saved = sealed.step
             self.history = History(self._plan.num_steps, sealed.state)
             self.history.resumed_from.append(sealed.step)
-            # TensorBoard then drops what an earlier attempt wrote of later steps.
-            self._writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), sealed.step)
+            self._events.resumed(sealed.step)
         try:
             self._evaluate_if_due(self._saved)
             if self._saved < self._plan.num_steps:
@@ -94,19 +116,22 @@ class Trainer:
         if self._plan.deterministic:
             self._graph.begin(step)
         self._speed.restart()
+        last_float = last_float_step(self._plan) if self._float_folder else None
         while step < end:
-            values = self._step(step)
-            step += 1
-            self._speed.count()
-            self._note(step, values)
-            if step == last_float_step(self._plan):
+            stop = last_float if last_float and step < last_float < end else end
+            done = self._advance(step, stop - step)
+            self._speed.count(len(done))
+            for values in done:
+                step += 1
+                self._note(step, values)
+            if step == last_float:
                 self._write_checkpoint(self._float_folder, step)
         self._checkpoint(step)
 
-    def _step(self, step):
+    def _advance(self, step, most):
         try:
-            return self._graph.step()
-        except tf.errors.OpError as error:
+            return self._graph.advance(most)
+        except self._errors as error:
             raise _broken(f"step {step + 1}", error) from error
 
     def _note(self, step, values):
@@ -124,23 +149,16 @@ class Trainer:
             )
         speed = self._speed.recent()
         if self.history.note(step, values, speed):
-            self._write(step, dict(values, steps_per_s=speed))
+            self._events.scalars(step, dict(values, steps_per_s=speed))
         if step == plan.delay:
             self._task.say("step %d: quantization begins" % step)
         left = (plan.num_steps - step) / speed if speed else None
-        self._task.progress(
-            step,
-            plan.num_steps,
-            "step",
-            loss=round(values["loss"], 4),
-            steps_per_s=round(speed, 3),
-            eta_s=left and round(left, 1),
-            phase="quantized" if plan.delay is not None and step >= plan.delay else "float",
-        )
-
-    def _write(self, step, values):
-        entries = [tf.Summary.Value(tag=name, simple_value=value) for name, value in sorted(values.items())]
-        self._writer.add_summary(tf.Summary(value=entries), step)
+        shown = {"loss": round(values["loss"], 4), "steps_per_s": round(speed, 3), "eta_s": left and round(left, 1)}
+        if "learning_rate" in values:
+            shown["learning_rate"] = float("%.4g" % values["learning_rate"])
+        if plan.delay is not None:
+            shown["phase"] = "quantized" if step >= plan.delay else "float"
+        self._task.progress(step, plan.num_steps, "step", **shown)
 
     def _checkpoint(self, step):
         """Write and seal the checkpoint of `step`, and remove those that are no longer needed."""
@@ -148,13 +166,13 @@ class Trainer:
         self._saved = step
         best = self.history.best(self._plan.delay)
         self._folder.prune(self._plan.keep, {best["step"]} if best else ())
-        self._writer.flush()
+        self._events.flush()
 
     def _write_checkpoint(self, folder, step):
         try:
             self._graph.save(folder.prefix(step))
             self._seal(folder, step)
-        except (tf.errors.OpError, OSError) as error:
+        except (self._errors, OSError) as error:
             raise StageError(
                 "the checkpoint could not be written",
                 folder.prefix(step),
@@ -174,7 +192,7 @@ class Trainer:
             return
         try:
             result = self._evaluator.evaluate(self._folder.prefix(step), step)
-        except tf.errors.OpError as error:
+        except self._errors as error:
             raise _broken(f"evaluation of step {step}", error) from error
         self.history.evaluations.append(result)
         self._seal(self._folder, step)
@@ -191,11 +209,20 @@ class Trainer:
 
 
 def _broken(where, error):
-    """The StageError for what TensorFlow raised while it read records or computed."""
+    """The StageError for what the framework raised while it read records or computed."""
+    kind, first = type(error).__name__, (error.message or "").split("\n")[0]
+    if kind == "ResourceExhaustedError":
+        return StageError(
+            "there is not enough memory",
+            where,
+            "room for one batch with all that training keeps of it",
+            first,
+            "lower train_config.batch_size or the image size, or give the stage more memory",
+        )
     return StageError(
         "TensorFlow could not go on",
         where,
         "readable records and finite values",
-        "{}: {}".format(type(error).__name__, (error.message or "").split("\n")[0]),
+        f"{kind}: {first}",
         "records that changed or are damaged are the usual cause: build them again; the stage's log names the operation",
     )
