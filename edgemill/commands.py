@@ -341,25 +341,25 @@ def image_bill(image: str, *, declared: bool = False) -> None:
 
 
 def _declared(image: str | None, *, tests: bool = False) -> list[Image]:
-    """The image of a name, or all of them but those that only add tests. Raises RequestError."""
+    """The image of a name, or all of them but those that only add tests, and variants, which are large. Raises RequestError."""
     from edgemill.images import load_images
 
     images = load_images()
     if image is not None and image not in images:
         raise unknown_name("image", image, images, "--image")
-    return [images[image]] if image else [declared for declared in images.values() if tests or declared.extends is None]
+    return (
+        [images[image]]
+        if image
+        else [declared for declared in images.values() if declared.extends is None or (tests and not declared.gpus)]
+    )
 
 
 def make_images(image: str | None) -> None:
     """Make environments ahead of time. Raises EdgeMillError."""
     from edgemill.engines import environments
-    from edgemill.images import load_images
 
-    images = load_images()
-    if image is not None and image not in images:
-        raise unknown_name("image", image, images, "--image")
-    for name in [image] if image else [name for name in images if not name.endswith("-test")]:
-        print(f"{name}: {display(environments.make(images[name], print, StopRequests()))}")
+    for declared in _declared(image):
+        print(f"{declared.name}: {display(environments.make(declared, print, StopRequests()))}")
 
 
 def docs() -> None:

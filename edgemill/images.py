@@ -35,6 +35,7 @@ _IMAGE = {
         "env": {"type": "object", "additionalProperties": {"type": "string"}},
         "imports": {"type": "array", "items": {"type": "string"}},
         "extends": {"type": "string"},
+        "gpus": {"const": "all"},
     },
 }
 _SCHEMA = {
@@ -101,7 +102,8 @@ class Image:
 
     `python` is a version such as `3.7`; `sdists` names the packages of the lock that are published as source alone, which the lock's
     setuptools builds; `tools` maps programs from outside PyPI to their exact version; `base_digest` is that of `base` in images.lock;
-    `debs` maps Debian packages that come from outside Debian to their sha256, None where it is not known yet.
+    `debs` maps Debian packages that come from outside Debian to their sha256, None where it is not known yet. One that `extends` another
+    has its Dockerfile only if it is handed `gpus`: then stages run in it where a pipeline asks for it, else only tests do.
     """
 
     name: str
@@ -120,6 +122,7 @@ class Image:
     base_digest: str | None
     debs: Mapping[str, str | None]
     extends: str | None
+    gpus: bool = False
 
     @property
     def requirements(self) -> Path:
@@ -209,6 +212,10 @@ def load_images(path: Path = DOCKER / "images.yaml", patches: Path = PATCHES) ->
                     "image", parent, [n for n in declared if "extends" not in declared[n]], document.where(("images", name, "extends"))
                 )
             fields = {**declared[parent], **fields, "imports": [*declared[parent].get("imports", ()), *own.get("imports", ())]}
+        elif "gpus" in own:
+            raise RequestError(
+                f"the image {name!r} has gpus, but is no variant of another", where=document.where(("images", name, "gpus")), remedy="say extends"
+            )
         for key in ("base", "python"):
             if key not in fields:
                 raise RequestError(f"the image {name!r} does not say its {key}", where=document.where(("images", name)))
@@ -225,9 +232,10 @@ def load_images(path: Path = DOCKER / "images.yaml", patches: Path = PATCHES) ->
             env=fields.get("env", {}),
             imports=tuple(fields.get("imports", ())),
             lock=path.parent / "locks" / f"{name}.lock",
-            dockerfile=path.parent / f"{name}.Dockerfile",
+            dockerfile=path.parent / f"{parent if parent and 'gpus' in fields else name}.Dockerfile",
             base_digest=locked["bases"].get(fields["base"]),
             debs={deb: locked["debs"].get(deb) for deb in fields.get("debs", ())},
             extends=parent,
+            gpus="gpus" in fields,
         )
     return images

@@ -24,6 +24,7 @@ STEP_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
     "properties": {
         "stage": {"type": "string"},
+        "image": {"type": "string"},
         "params": {"type": "object"},
         "inputs": {"type": "object", "additionalProperties": {"type": ["string", "array"], "items": {"type": "string"}}},
         "optional": {"type": "boolean"},
@@ -184,7 +185,16 @@ def _step(
         elif isinstance(value, int | float) and not isinstance(value, bool):
             params[param] = _normal(value, contract.params[param]["type"])
     inputs = {key: (value,) if isinstance(value, str) else tuple(value) for key, value in fields.get("inputs", {}).items()}
-    return Step(name, contract, images[contract.image], kinds[contract.output], params, inputs, fields.get("optional", False), where)
+    image = _image(contract, images, fields.get("image", contract.image), document.where((*location, "image")))
+    return Step(name, contract, image, kinds[contract.output], params, inputs, fields.get("optional", False), where)
+
+
+def _image(contract: Contract, images: Mapping[str, Image], name: str, where: str) -> Image:
+    """The stage's image, or the variant of it that the pipeline asks for. Raises RequestError."""
+    variants = [other.name for other in images.values() if other.gpus and other.extends == contract.image]
+    if name not in (contract.image, *variants):
+        raise unknown_name(f"image for the stage {contract.name}", name, [contract.image, *variants], where)
+    return images[name]
 
 
 def _existing(value: str, base: Path, where: str, setting: str) -> str:

@@ -213,6 +213,8 @@ def _arguments(image: Image) -> dict[str, str]:
         "VERSION": VERSION,
         "IDENTITY": image.identity,
     }
+    if image.gpus:
+        arguments["IMAGE"] = image.name  # the Dockerfile is that of the image that it is a variant of
     for deb, sums in image.debs.items():
         arguments |= {"DEB": deb, "DEB_SHA256": sums or "", "APT_REPOSITORY": os.environ.get("EDGEMILL_APT_REPOSITORY", "")}
     return arguments

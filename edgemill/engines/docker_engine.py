@@ -27,6 +27,7 @@ API_SECONDS = 60
 LOST = 125  # the exit status of `docker run` where the daemon, not the program, is at fault
 WORK, OWNER, IDENTITY = (container_images.LABEL + name for name in ("work", "owner", "identity"))
 TMP_BYTES = 1 << 30
+ALL_GPUS = -1  # as Docker counts them
 # Folders of the image that a host path, which a container sees under its own name, must not cover.
 OF_THE_IMAGE = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/edgetpu", "/venv", "/proc", "/sbin", "/sys", "/usr")
 
@@ -203,6 +204,7 @@ class DockerEngine:
         mounts = [Mount(str(path), str(path), type="bind", read_only=True) for path in reads]
         mounts += [Mount(str(work), str(work), type="bind")]
         mounts += [Mount(str(path), str(path), type="bind", read_only=True) for path in (work / "source", job.task.resolve())]
+        gpus = contract.gpus or (ALL_GPUS if job.image.gpus else 0)
         init, program = has_init(self._info), job.program.relative_to(job.source)
         cpus = min(contract.cpus, os.cpu_count() or 1)
         user = self._user()
@@ -224,7 +226,7 @@ class DockerEngine:
             "memswap_limit": contract.memory,
             "nano_cpus": cpus * 10**9,
             "pids_limit": contract.pids,
-            "device_requests": [DeviceRequest(count=contract.gpus, capabilities=[["gpu"]])] if contract.gpus else None,
+            "device_requests": [DeviceRequest(count=gpus, capabilities=[["gpu"]])] if gpus else None,
             "init": init,
             "log_config": LogConfig(type="none"),  # its output goes to the run's log; the daemon keeps no second one
             "labels": {WORK: str(job.work), OWNER: ownership.this_process()},
@@ -315,7 +317,8 @@ def as_command(settings: dict[str, Any]) -> list[str]:
     command += [f"--user={settings['user']}", f"--network={settings['network_mode']}", f"--workdir={settings['working_dir']}"]
     command += [f"--memory={settings['mem_limit']}", f"--memory-swap={settings['memswap_limit']}", f"--pids-limit={settings['pids_limit']}"]
     command += [f"--cpus={settings['nano_cpus'] / 1e9:g}"]
-    command += [f"--gpus={request['Count']}" for request in settings["device_requests"] or ()]
+    counts = [request["Count"] for request in settings["device_requests"] or ()]
+    command += [f"--gpus={'all' if count == ALL_GPUS else count}" for count in counts]
     command += [f"--tmpfs={place}:{options}" for place, options in settings["tmpfs"].items()]
     for mount in settings["mounts"]:
         parts = f"type=bind,source={mount['Source']},target={mount['Target']}" + (",readonly" if mount["ReadOnly"] else "")

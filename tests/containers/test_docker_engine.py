@@ -97,14 +97,31 @@ def test_processes_without_end_are_limited(mini):
     assert mini.containers() == []
 
 
-def test_gpus_are_asked_for(mini):
+def with_a_variant(mini):
+    """The stage `act` in a variant of its image that is handed the graphics processors."""
+    folder = mini.root / "docker"
+    with (folder / "images.yaml").open("a") as stream:
+        stream.write("  host-gpu: {help: With graphics processors., extends: host, gpus: all}\n")
+    (folder / "locks" / "host-gpu.lock").write_bytes((folder / "locks" / "host.lock").read_bytes())
+    path = mini.root / "pipelines" / "act.yaml"
+    path.write_text(path.read_text().replace("act: {", "act: {image: host-gpu, "))
+    mini.pin()
+    return mini
+
+
+@pytest.mark.parametrize(
+    ("ask", "option"),
+    [(lambda mini: limit(mini, gpus=2), "--gpus=2"), (with_a_variant, "--gpus=all")],
+    ids=["by the stage", "by the image"],
+)
+def test_gpus_are_asked_for(mini, ask, option):
     """Where the daemon has none, it says so; the stage does not run without them."""
     if "nvidia" in docker("info", "-f", "{{json .Runtimes}}").stdout:
         pytest.skip("this daemon has graphics processors")
     with pytest.raises(EngineError, match="refused to start a container") as raised:
-        limit(mini, gpus=2).build("act")
+        ask(mini).build("act")
     assert "gpu" in raised.value.found
-    assert "--gpus=2" in raised.value.where
+    assert option in raised.value.where
 
 
 def test_out_of_memory_is_told_as_what_it_is(mini):

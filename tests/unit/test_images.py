@@ -107,6 +107,16 @@ def test_an_image_may_extend_another(declared):
     assert images["more"].lock.name == "more.lock"
 
 
+def test_a_variant_with_gpus_is_built_from_the_same_dockerfile_and_one_for_tests_is_not_built(declared):
+    assert load(declared)["more"].build_files == []
+    before = load(declared)["more"].identity
+    replace(declared / "docker" / "images.yaml", "extends: base", "extends: base\n    gpus: all")
+    variant = load(declared)["more"]
+    assert variant.gpus
+    assert variant.build_files == load(declared)["base"].build_files
+    assert len({before, variant.identity, load(declared)["base"].identity}) == 2  # with the same lock, the same bits
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
@@ -120,6 +130,8 @@ def test_an_image_may_extend_another(declared):
         ('A: "1"', "A: 1", "wrong type"),
         ("extends: base", "extends: bsae", "did you mean 'base'?"),
         ("extends: base", "extends: more", "unknown image 'more'"),
+        ("    help: A base.\n", "    help: A base.\n    gpus: all\n", "has gpus, but is no variant"),
+        ("extends: base", "extends: base\n    gpus: 2", "gpus"),
         ("patches: series", "patches: serious", "there is no patch series 'serious'"),
     ],
 )

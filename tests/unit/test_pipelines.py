@@ -1,6 +1,7 @@
 """Pipelines: everything that is wrong is named, with file and line, before anything runs."""
 
 import os
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -221,6 +222,17 @@ def test_an_unknown_image_or_kind_is_refused(mini):
     with pytest.raises(RequestError, match="unknown kind 'txet'") as raised:
         load_pipeline(mini.root / "pipelines" / "chain.yaml", (), mini.stages, known)
     assert raised.value.remedy == "did you mean 'text'?"
+
+
+def test_a_step_may_run_in_a_variant_of_its_stages_image_and_in_no_other(mini):
+    variants = {"host": images(mini)["host"], "tooled": replace(images(mini)["tooled"], extends="host", gpus=True)}
+    path = mini.root / "pipelines" / "chain.yaml"
+    path.write_text("schema: 1\nstages:\n  read: {params: {path: ../data/words.txt}}\n  shout: {image: tooled, inputs: {text: read}}\n")
+    steps = load_pipeline(path, (), mini.stages, variants).steps
+    assert (steps["read"].image.name, steps["shout"].image.name) == ("host", "tooled")
+    with pytest.raises(RequestError, match="unknown image for the stage shout 'tooled'") as raised:
+        load_pipeline(path, (), mini.stages, {**variants, "tooled": replace(variants["tooled"], gpus=False)})
+    assert raised.value.where.endswith("chain.yaml:4")
 
 
 @pytest.mark.parametrize(("kinds", "says"), [("[page, text]", None), ("[page, dataset]", "an artifact of kind page or dataset")])
