@@ -10,6 +10,7 @@ from google.protobuf import text_format
 from google.protobuf.descriptor import FieldDescriptor
 
 from _odapi.config_text import nearest
+from _odapi.descriptors import is_repeated
 from _runtime import StageError
 
 _INTEGERS = {
@@ -20,11 +21,6 @@ _INTEGERS = {
 }
 _REALS = (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE)
 _MAX_FLOAT32 = 3.4028234663852886e38
-
-
-def is_repeated(field):
-    """Whether a field holds a list. protobuf 7 knows no label any more, and protobuf 3 no such property."""
-    return field.is_repeated if hasattr(field, "is_repeated") else field.label == FieldDescriptor.LABEL_REPEATED
 
 
 def apply_overrides(message, overrides):

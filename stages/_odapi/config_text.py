@@ -6,19 +6,14 @@ import re
 from google.protobuf import text_format
 from object_detection.protos import pipeline_pb2
 
+from _odapi.versions import TF2_MARKS, is_newer
 from _runtime import StageError
 
-# Fields that only the TensorFlow 2 version of the API has (object_detection/protos of its release 2.8).
-TF2_FIELDS = {
-    "fine_tune_checkpoint_version": "train_config",
-    "center_net": "model",
-    "experimental_model": "model",
-    "context_config": "faster_rcnn",
-    "ssd_mobilenet_v2_fpn_keras": "feature_extractor",
-    "predefined_box_predictor": "box_predictor",
-    "bidirectional_feature_pyramid_networks": "feature_extractor",
-}
-_NO_FIELD = re.compile(r'(?P<line>\d+):(?P<column>\d+) : .*?Message type "(?P<message>[\w.]+)" has no field named "(?P<field>\w+)"')
+_PLACE = r"(?P<line>\d+):(?P<column>\d+) : .*?"
+_NO_FIELD = re.compile(_PLACE + r'Message type "(?P<message>[\w.]+)" has no field named "(?P<field>\w+)"')
+_NO_VALUE = re.compile(_PLACE + r'Enum type "(?P<message>[\w.]+)" has no value named (?P<field>\w+)')
+_NO_EXTENSION = re.compile(_PLACE + r'Extension "(?P<field>[\w.]+)" not registered')
+_PACKAGE = "object_detection.protos."
 
 
 def read_config(path):
@@ -50,33 +45,67 @@ def nearest(name, names, likeness=0.5):
 
 
 def _parse_error(text, where):
-    match = _NO_FIELD.search(text)
-    if not match:
-        return StageError(
-            "the pipeline.config cannot be parsed",
-            where,
-            "a text-format TrainEvalPipelineConfig",
-            text,
-            "mend that line; the number before the colon is the line",
-        )
-    place = "{}:{}:{}".format(where, match.group("line"), match.group("column"))
-    field, message = match.group("field"), match.group("message")
-    if field in TF2_FIELDS:
+    for pattern, error in ((_NO_FIELD, _no_field), (_NO_VALUE, _no_value), (_NO_EXTENSION, _no_extension)):
+        match = pattern.search(text)
+        if match:
+            place = "{}:{}:{}".format(where, match.group("line"), match.group("column"))
+            return error(place, match.groupdict().get("message", ""), match.group("field"))
+    return StageError(
+        "the pipeline.config cannot be parsed",
+        where,
+        "a text-format TrainEvalPipelineConfig",
+        text,
+        "mend that line; the number before the colon is the line",
+    )
+
+
+def _no_field(place, message, field):
+    kind = message[len(_PACKAGE) :] if message.startswith(_PACKAGE) else message
+    if (kind, field) in TF2_MARKS:
         return StageError(
             "the pipeline.config is one for TensorFlow 2",
             place,
             "a config of the TensorFlow 1 Object Detection API",
             f"`{field}`, which only TensorFlow 2's has",
-            "start from a template in data/templates, or remove the field",
+            "use the stages configure-tf2 and train-tf2, or start from a template in data/templates",
         )
+    if is_newer(kind, field):
+        return _of_a_later_release(place, f"{kind} has no field `{field}`", field)
     names = _field_names(message)
     best = nearest(field, names)
     return StageError(
-        "{} has no field `{}`".format(message.rsplit(".", 1)[-1], field),
+        f"{kind} has no field `{field}`",
         place,
         f"`{best}`" if best else "one of: {}".format(", ".join(sorted(names))),
         f"`{field}`",
         f"rename it to `{best}`" if best else "remove it",
+    )
+
+
+def _no_value(place, message, value):
+    kind = message[len(_PACKAGE) :] if message.startswith(_PACKAGE) else message
+    if is_newer(kind, value):
+        return _of_a_later_release(place, f"{kind} has no value {value}", value)
+    return StageError(f"{kind} has no value {value}", place, "a value that the API's schema knows", f"`{value}`", "choose another value")
+
+
+def _of_a_later_release(place, what, name):
+    return StageError(
+        f"{what} in the Object Detection API of this image",
+        place,
+        "fields of the TensorFlow 1 Object Detection API (tf-object-detection 0.0.3)",
+        f"`{name}`, of a later release",
+        "remove it, or use the stages configure-tf2 and train-tf2",
+    )
+
+
+def _no_extension(place, _, name):
+    return StageError(
+        "the pipeline.config extends the schema of the Object Detection API",
+        place,
+        "fields of the API's own schema",
+        f"`[{name}]`",
+        "train it with the code that defines `{}`, which no image here has".format(name.split(".")[0]),
     )
 
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import tensorflow as tf
-from configure_anchors import lint_anchors
-from configure_build import check_builds
-from configure_fill import Data, fill, follow_num_steps
-from configure_lint import lint
 
+from _configure import rules, rules_tf1
+from _configure.anchors import lint_anchors
+from _configure.build import check_builds
+from _configure.fill import Data, check_classes, fill, follow_num_steps, summary
 from _odapi.config_overrides import apply_overrides
 from _odapi.config_text import print_config, read_config
 from _runtime import run, write_json, write_text
@@ -19,36 +19,21 @@ def main(task):
     data = Data(task.input("records"))
     template = read_config(Path(task.params["template"]))
     config = read_config(Path(task.params["template"]))
+    check_classes(task.params["overrides"], data)
     changes = apply_overrides(config, task.params["overrides"])
     changes += follow_num_steps(template, config)
-    if config.model.WhichOneof("model") == "ssd":
-        changes += fill(config, data, task.warn)
-    for text in lint(config, data.images["train"], data.per_class["train"], task.params["allow_float"]):
+    rules.is_ssd(config)
+    changes += fill(config, data, task.warn)
+    train_images, per_class = data.images["train"], data.per_class["train"]
+    for text in rules.lint(config, [*rules_tf1.rules_of(task.params["allow_float"]), rules.data(train_images, per_class)]):
         task.warn(text)
-    check_builds(config)
+    with tf.Graph().as_default():
+        check_builds(config)
     for text in lint_anchors(config, data.train_boxes(), data.classes):
         task.warn(text)
     write_text(task.output / "pipeline.config", print_config(config))
     write_json(task.output / "config.json", summary(config, data, changes, task.warnings))
     task.tools["tensorflow"] = tf.__version__
-
-
-def summary(config, data, changes, warnings):
-    """What other stages and the report want to know of the config."""
-    size = config.model.ssd.image_resizer.fixed_shape_resizer
-    quantized = config.HasField("graph_rewriter")
-    return {
-        "schema": 1,
-        "input_size": [size.height, size.width],
-        "num_classes": len(data.classes),
-        "classes": data.classes,
-        "num_steps": config.train_config.num_steps,
-        "batch_size": config.train_config.batch_size,
-        "quantization_delay": config.graph_rewriter.quantization.delay if quantized else None,
-        "evaluation_split": data.evaluation_split(),
-        "changes": changes,
-        "warnings": list(warnings),
-    }
 
 
 if __name__ == "__main__":

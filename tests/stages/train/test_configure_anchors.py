@@ -2,13 +2,10 @@
 
 import numpy as np
 import pytest
+from _configure import anchors
 from google.protobuf import text_format
 from object_detection.protos import anchor_generator_pb2
 from test_configure import configure  # noqa: F401 - a fixture
-
-from stage_helpers import load
-
-anchors = load("configure", "configure_anchors")
 
 FORCE = "model.ssd.matcher.argmax_matcher.force_match_for_each_row"
 IGNORE = "model.ssd.matcher.argmax_matcher.ignore_thresholds"

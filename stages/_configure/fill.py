@@ -8,6 +8,7 @@ from _runtime import StageError
 
 LABEL_MAP = "label_map.pbtxt"
 TRAIN_BOXES = "train.boxes.npy"
+NUM_CLASSES = "model.ssd.num_classes"
 METRICS = "coco_detection_metrics"
 # Split that evaluation reads during training, best first.
 EVALUATION_SPLITS = ("val", "test", "train")
@@ -67,6 +68,19 @@ def shard_pattern(files):
     return "{}-?????-of-{}".format(stem.rsplit("-", 1)[0], total)
 
 
+def check_classes(overrides, data):
+    """StageError where an override gives another number of classes than the label map has."""
+    wanted = overrides.get(NUM_CLASSES, len(data.classes))
+    if wanted != len(data.classes):
+        raise StageError(
+            "an override gives another number of classes than the label map has",
+            f"overrides: {NUM_CLASSES}",
+            "%d: %s" % (len(data.classes), ", ".join(data.classes)),
+            wanted,
+            f"leave `{NUM_CLASSES}` out: it follows the records",
+        )
+
+
 def fill(config, data, warn):
     """Write into `config` what the data says; the changes, as of `apply_overrides`. warn: called with a text."""
     split = data.evaluation_split()
@@ -76,7 +90,7 @@ def fill(config, data, warn):
     steps = _readers(config)
     why = "the records say so"
     steps += [
-        set_field(config, "model.ssd.num_classes", len(data.classes), "the label map has %d classes" % len(data.classes)),
+        set_field(config, NUM_CLASSES, len(data.classes), "the label map has %d classes" % len(data.classes)),
         set_field(config, "train_input_reader.tf_record_input_reader.input_path", [data.patterns["train"]], why),
         set_field(config, "train_input_reader.label_map_path", LABEL_MAP, why),
         set_field(config, "eval_input_reader.0.tf_record_input_reader.input_path", [data.patterns[split]], why),
@@ -144,3 +158,21 @@ def _averages(config):
             config, "train_config.optimizer.use_moving_average", False, "nothing reads the averages: eval_config.use_moving_averages is off"
         )
     ]
+
+
+def summary(config, data, changes, warnings):
+    """What other stages and the report want to know of the config: the fields of config.json."""
+    size = config.model.ssd.image_resizer.fixed_shape_resizer
+    quantized = config.HasField("graph_rewriter")
+    return {
+        "schema": 1,
+        "input_size": [size.height, size.width],
+        "num_classes": len(data.classes),
+        "classes": data.classes,
+        "num_steps": config.train_config.num_steps,
+        "batch_size": config.train_config.batch_size,
+        "quantization_delay": config.graph_rewriter.quantization.delay if quantized else None,
+        "evaluation_split": data.evaluation_split(),
+        "changes": changes,
+        "warnings": list(warnings),
+    }

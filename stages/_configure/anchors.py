@@ -8,7 +8,7 @@ are compared here, a box's centre on its anchor's: what falls short even so matc
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
+import tensorflow.compat.v1 as tf  # in 1.13 itself: the API's anchor generators make graphs in both versions
 from object_detection.builders import anchor_generator_builder
 
 from _runtime import StageError
