@@ -118,6 +118,20 @@ def data_audit(_c: Context, pipeline: str = "demo", engine: str = "", workspace:
 
 
 @task(
+    help={
+        "path": "A pipeline.config, or a folder of *.config files.",
+        "engine": PIPELINE_HELP["engine"],
+        "workspace": PLACE_HELP["workspace"],
+    },
+)
+def configs(_c: Context, path: str, engine: str = "", workspace: str = "") -> None:
+    """Say of each pipeline.config whether it trains with TensorFlow 1, with TensorFlow 2, or what it needs instead."""
+    from edgemill import config_commands
+
+    _run(lambda: config_commands.classify(_request("demo", engine, workspace), path))
+
+
+@task(
     name="export",
     iterable=["set"],
     help={
@@ -426,7 +440,24 @@ def bundle_install(_c: Context, path: str, to: str, base: Any = None, signers: s
 
 
 namespace = Collection(
-    build, train, evaluate, export, package, report, demo, status, graph, logs, provenance, tensorboard, clean, gc, doctor, docs, test
+    build,
+    train,
+    evaluate,
+    export,
+    package,
+    report,
+    demo,
+    configs,
+    status,
+    graph,
+    logs,
+    provenance,
+    tensorboard,
+    clean,
+    gc,
+    doctor,
+    docs,
+    test,
 )
 namespace.add_task(detect)
 namespace.add_task(compile_, "compile")

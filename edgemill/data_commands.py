@@ -49,7 +49,7 @@ def export(request: Request, stage: str, layout: str, *, images: bool) -> None:
 
 def verify(request: Request, path: str, label_map: str = "") -> None:
     """Check TFRecords, and print the table of what was found. Raises EdgeMillError, also where there are errors in them."""
-    records = _existing(path)
+    records = existing(path)
     params = {"path": str(records), **_labels(records, label_map)}
     pipeline = alone(VERIFY, params)
     print(f"records of {path}\n")
@@ -68,10 +68,10 @@ def verify(request: Request, path: str, label_map: str = "") -> None:
 def show(request: Request, stage: str, path: str, label_map: str, params: Mapping[str, Any]) -> None:
     """Draw records of a pipeline, or of `path` where that is given, and print where the pictures are. Raises EdgeMillError."""
     if path:
-        records = _existing(path)
+        records = existing(path)
         pipeline = alone(SHOW, {**params, "path": str(records), **_labels(records, label_map)})
     else:
-        given = {"label_map": str(_existing(label_map))} if label_map else {}
+        given = {"label_map": str(existing(label_map))} if label_map else {}
         pipeline = beyond(request, "records", stage, SHOW, {**params, **given}, "./mill data.show --path FILE shows a file's")
     folder = build_step(request, pipeline, SHOW)
     for picture in sorted(folder.glob("record-*.png")):
@@ -118,11 +118,11 @@ def build_step(request: Request, pipeline: Pipeline, step: str) -> Path:
     return workspace.pipelines / pipeline.name / step
 
 
-def _existing(path: str) -> Path:
-    """Without links, because an engine shows a stage the place that a path names and no other."""
+def existing(path: str, remedy: str = "give a TFRecord file, or a folder of them") -> Path:
+    """Without links, because an engine shows a stage the place that a path names and no other. Raises RequestError with the remedy."""
     found = Path(path).expanduser().resolve()
     if not found.exists():
-        raise RequestError("no such file or folder", where=path, remedy="give a TFRecord file, or a folder of them")
+        raise RequestError("no such file or folder", where=path, remedy=remedy)
     return found
 
 
@@ -130,7 +130,7 @@ def _labels(records: Path, label_map: str) -> dict[str, str]:
     """The parameter `label_map`: the one named, or what lies beside a single file; in a folder the stage looks itself."""
     beside = records.parent / LABEL_MAP
     if label_map:
-        return {"label_map": str(_existing(label_map))}
+        return {"label_map": str(existing(label_map))}
     return {"label_map": str(beside.resolve())} if records.is_file() and beside.is_file() else {}
 
 

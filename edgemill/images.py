@@ -214,7 +214,9 @@ def load_images(path: Path = DOCKER / "images.yaml", patches: Path = PATCHES) ->
             fields = {**declared[parent], **fields, "imports": [*declared[parent].get("imports", ()), *own.get("imports", ())]}
         elif "gpus" in own:
             raise RequestError(
-                f"the image {name!r} has gpus, but is no variant of another", where=document.where(("images", name, "gpus")), remedy="say extends"
+                f"the image {name!r} has gpus, but is no variant of another",
+                where=document.where(("images", name, "gpus")),
+                remedy="say extends",
             )
         for key in ("base", "python"):
             if key not in fields:
