@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 import numpy as np
-import tensorflow as tf
+import tensorflow.compat.v1 as tf
 from google.protobuf.message import DecodeError
 
 from _runtime import StageError, atomic_write

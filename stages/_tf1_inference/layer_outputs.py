@@ -6,13 +6,13 @@ names of a .tflite's tensors: `FeatureExtractor/MobilenetV2/expanded_conv_2/proj
 
 from collections import defaultdict
 
-import tensorflow as tf
+import tensorflow.compat.v1 as tf
 
 _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "MatMul")
 _JOINTS = ("Add", "AddV2", "AddN", "Sub", "Mul")  # layers where they join two branches
 _FAKE_QUANT = ("FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxArgs")
 # What belongs to the layer before it.
-_FOLDED = ("BiasAdd", "Relu", "Relu6", "Elu", "Identity", "BatchToSpaceND", "FusedBatchNorm", "FusedBatchNormV2")
+_FOLDED = ("BiasAdd", "Relu", "Relu6", "Elu", "Identity", "BatchToSpaceND", "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 _FOLDED_WITH_CONSTANT = ("Add", "AddV2", "Sub", "Mul", "RealDiv")
 
 
@@ -22,15 +22,16 @@ def layer_outputs(graph, outputs):
     Layers are convolutions, depthwise and transposed ones, matrix products, and where branches are joined between two of these. Of several
     in one scope the last counts.
     """
-    flow = _Flow(graph, outputs)
-    return {_scope(name): flow.end(name) + ":0" for name in flow.layers()}
+    flow = Flow(graph, outputs)
+    return {scope(name): flow.chain(name, within=scope(name) + "/")[-1] + ":0" for name in flow.layers()}
 
 
-def _scope(name):
+def scope(name):
+    """The folder part of a node's name."""
     return name.rpartition("/")[0]
 
 
-class _Flow:
+class Flow:
     """The nodes that `outputs` need, inputs first (as far as loops have an order); who reads whom, and what depends on the image."""
 
     def __init__(self, graph, outputs):
@@ -64,6 +65,10 @@ class _Flow:
                     stack.append(name)
         return found
 
+    def operation(self, name):
+        """The name of what a node does, as in "Conv2D"."""
+        return self._nodes[name].op
+
     def layers(self):
         """Names of the layers' nodes, in order."""
         convolutions = [name for name in self._order if self._nodes[name].op in _CONVOLUTIONS and name in self._data]
@@ -79,17 +84,19 @@ class _Flow:
     def _branches(self, name):
         return sum(source in self._data for source in self._sources[name])
 
-    def end(self, name):
-        """The node whose value the layer puts out: its fake-quantization, or the last of what is folded into it."""
-        scope = _scope(name) + "/"
+    def chain(self, name, within=""):
+        """The nodes that make up a layer, from `name` to the one whose value the layer puts out: its fake-quantization, or the last of
+        what is folded into it. within: what the names of folded nodes begin with.
+        """
+        nodes = [name]
         while True:
-            readers = self._readers[name]
+            readers = self._readers[nodes[-1]]
             quant = next((reader for reader in readers if self._nodes[reader].op in _FAKE_QUANT), None)
             if quant is not None:
-                return quant
-            if len(readers) != 1 or not readers[0].startswith(scope) or not self._folds(readers[0]):
-                return name
-            name = readers[0]
+                return [*nodes, quant]
+            if len(readers) != 1 or not readers[0].startswith(within) or not self._folds(readers[0]):
+                return nodes
+            nodes.append(readers[0])
 
     def _folds(self, name):
         op = self._nodes[name].op

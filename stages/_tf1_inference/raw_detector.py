@@ -2,22 +2,24 @@
 
 from functools import lru_cache
 
-import tensorflow as tf
+import tensorflow.compat.v1 as tf
 
 from _detection.postprocess import postprocess
 from _detection.resize import normalize
 from _runtime import StageError
 from _tf1.graph import read_graph
+from _tf1_inference.layer_outputs import layer_outputs
 from _tf1_inference.session import Runner, open_session, require_whole, restore_variables
 
 
 class RawDetector:
     """path: of a GraphDef; source: name of the input's node; outputs: names of the nodes of box encodings and scores; normalization:
-    (mean, std) of the input; anchors: float32 [n, 4]; how: `postprocess.Attributes`; restore: a `Restore` where weights are variables.
+    (mean, std) of the input; anchors: float32 [n, 4]; how: `postprocess.Attributes`; restore: a `Restore` where weights are variables;
+    find_layers: as a `Runner` takes it.
     """
 
-    def __init__(self, path, source, outputs, normalization, anchors, how, restore=None):
-        self._model = (str(path), source, tuple(outputs), restore)
+    def __init__(self, path, source, outputs, normalization, anchors, how, restore=None, find_layers=layer_outputs):
+        self._model = (str(path), source, tuple(outputs), restore, find_layers)
         self._normalization = normalization
         self._anchors = anchors
         self._how = how
@@ -33,11 +35,11 @@ class RawDetector:
 
 
 @lru_cache(maxsize=1)
-def _runner(path, source, outputs, restore):
+def _runner(path, source, outputs, restore, find_layers):
     session = open_session(raw_graph(path, source, outputs, restore))
     if restore is not None:
         restore_variables(session, restore)
-    return Runner(session, source + ":0", [name + ":0" for name in outputs])
+    return Runner(session, source + ":0", [name + ":0" for name in outputs], find_layers)
 
 
 def raw_graph(path, source, outputs, restore=None):

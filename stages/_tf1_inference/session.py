@@ -6,7 +6,7 @@ without TensorFlow's rewriting of graphs, which would do other arithmetic where 
 
 from typing import NamedTuple
 
-import tensorflow as tf
+import tensorflow.compat.v1 as tf
 
 from _runtime import StageError
 from _tf1_inference.layer_outputs import layer_outputs
@@ -23,11 +23,12 @@ class Restore(NamedTuple):
 class Runner:
     """What a session puts out: outputs, and layers on request.
 
-    session: as made below; source: name of the tensor that is fed; outputs: names of tensors, in the order in which they are wanted.
+    session: as made below; source: name of the tensor that is fed; outputs: names of tensors, in the order in which they are wanted;
+    find_layers: what finds the layers in a GraphDef, like `layer_outputs`.
     """
 
-    def __init__(self, session, source, outputs):
-        self._session, self._source, self._outputs = session, source, outputs
+    def __init__(self, session, source, outputs, find_layers=layer_outputs):
+        self._session, self._source, self._outputs, self._find_layers = session, source, outputs, find_layers
         self._run = session.make_callable(list(outputs), feed_list=[source])
         self._layers = None
 
@@ -36,9 +37,9 @@ class Runner:
         return self._run(value)
 
     def layers(self, value):
-        """{layer: float32 array} for an input; `layer_outputs` tells how layers are called."""
+        """{layer: float32 array} for an input; `find_layers` tells how layers are called."""
         if self._layers is None:
-            found = layer_outputs(self._session.graph.as_graph_def(), [name.split(":")[0] for name in self._outputs])
+            found = self._find_layers(self._session.graph.as_graph_def(), [name.split(":")[0] for name in self._outputs])
             self._layers = list(found), self._session.make_callable(list(found.values()), feed_list=[self._source])
         names, run = self._layers
         return dict(zip(names, run(value)))

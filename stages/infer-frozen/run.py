@@ -1,12 +1,13 @@
 """Run the frozen graph on a split of the records, in several processes."""
 
 import importlib_metadata
-from api_graph import INFERENCE_GRAPH, SAVED_MODEL, ApiDetector, check_inference_graph, check_saved_model
+from api_graph import INFERENCE_GRAPH, SAVED_MODEL, check_inference_graph, check_saved_model
 from frozen_graph import FILE, frozen_detector
 
 from _detection.inference import check_classes, run_detector
 from _detection.postprocess import PER_CLASS, attributes, nms_kind
 from _runtime import StageError, run, sha256_file
+from _tf1_inference.api_detector import ApiDetector
 
 # The parameter's value: (file in the artifact, kind of model, parameter of freeze that writes it)
 FORMS = {

@@ -12,6 +12,7 @@ from _detection.resize import load_rgb, model_input
 from _odapi.config_text import read_config
 from _runtime import StageError, sha256_file
 from _tf1.graph import read_graph, write_message
+from _tf1_inference.api_detector import ApiDetector
 from inference_runs import SHARED, assert_same, files_of, found_in
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -200,7 +201,7 @@ BOX, WORSE = [0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, float("nan")]
 )
 def test_outputs_that_cannot_be_are_refused(tmp_path, boxes, scores, classes, count, says, found):
     write_graph(tmp_path / "graph.pb", boxes, scores, classes, count)
-    detector = api_graph.ApiDetector(tmp_path / "graph.pb", *api_graph.check_inference_graph(tmp_path / "graph.pb"), 2, saved_model=False)
+    detector = ApiDetector(tmp_path / "graph.pb", *api_graph.check_inference_graph(tmp_path / "graph.pb"), 2, saved_model=False)
     with pytest.raises(StageError, match=says) as caught:
         detector(np.zeros([1, 96, 96, 3], np.uint8))
     assert caught.value.found == found
@@ -208,6 +209,6 @@ def test_outputs_that_cannot_be_are_refused(tmp_path, boxes, scores, classes, co
 
 def test_what_is_behind_the_last_detection_does_not_count(tmp_path):
     write_graph(tmp_path / "graph.pb", [BOX, WORSE], [0.9, 0.0], [2, 0], 1)
-    detector = api_graph.ApiDetector(tmp_path / "graph.pb", *api_graph.check_inference_graph(tmp_path / "graph.pb"), 2, saved_model=False)
+    detector = ApiDetector(tmp_path / "graph.pb", *api_graph.check_inference_graph(tmp_path / "graph.pb"), 2, saved_model=False)
     found = detector(np.zeros([1, 96, 96, 3], np.uint8))
     assert (found.classes.tolist(), found.scores.tolist(), found.boxes.shape) == ([1], [np.float32(0.9)], (1, 4))
