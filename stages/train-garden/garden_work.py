@@ -1,0 +1,89 @@
+"""The training itself, once the process is set up for it: TensorFlow is imported from here on."""
+
+import tensorflow as tf
+from garden_evaluation import GardenEvaluator
+from garden_pretrained import Pretrained, check_pretrained, load_pretrained
+from garden_training import Garden, GardenTraining
+
+from _garden.experiment import FILE, print_experiment, quantization, read_experiment, versions
+from _runtime import StageError, write_text
+from _training.checkpoints import CheckpointFolder, resume_point
+from _training.events import Events
+from _training.export import export
+from _training.loop import Trainer, make_plan
+from _training.memory import keep_freed_memory
+from _training.records import check_records
+
+
+def train(task, threads):
+    """Train to train_steps, and write the chosen checkpoint, its experiment and the history. threads: (intra-op, inter-op)."""
+    keep_freed_memory()
+    set_up(threads, task.params["seed"], task.params["deterministic"])
+    records, source = task.input("records"), task.input("config")
+    check_records(records.path, records.json("records.json"), task.cpus)
+    experiment, classes = read_experiment(source.path / FILE), source.json("config.json")["classes"]
+    pretrained = task.input("pretrained") and Pretrained(task.input("pretrained"))
+    quantized = check_quantize(task.params["quantize"], pretrained, experiment)
+    if pretrained:
+        check_pretrained(pretrained, experiment, classes, quantized)
+    write_text(task.scratch / FILE, print_experiment(experiment))
+    plan = make_plan(experiment.trainer.train_steps, None, task.params)
+    folder = CheckpointFolder(task.scratch / "checkpoints")
+    sealed = resume_point(task, folder)
+    report = {}
+    garden = Garden(experiment, records.path, None if sealed or not pretrained else lambda: _loaded(task, pretrained, experiment, report))
+    with Events(task.scratch / "events" / "train") as train_events, Events(task.scratch / "events" / "eval") as evaluation_events:
+        evaluator = GardenEvaluator(garden, evaluation_events)
+        trainer = Trainer(
+            task,
+            lambda: GardenTraining(garden, task.params["seed"], plan.deterministic),
+            evaluator,
+            folder,
+            train_events,
+            plan,
+            tf.errors.OpError,
+        )
+        trainer.run(sealed, lambda _: report or None)
+    more = {"quantized": quantized, "intra_op_threads": threads[0], "pretrained_step": pretrained.step if pretrained else None}
+    export(task, plan, folder, trainer.history, task.scratch / FILE, more)
+    task.tools.update(versions())
+
+
+def _loaded(task, pretrained, experiment, report):
+    model, found = load_pretrained(task, pretrained, experiment)
+    report.update(found)
+    return model
+
+
+def set_up(threads, seed, deterministic):
+    """Threads and random numbers of this process's TensorFlow."""
+    tf.get_logger().setLevel("ERROR")
+    tf.config.threading.set_intra_op_parallelism_threads(threads[0])
+    tf.config.threading.set_inter_op_parallelism_threads(threads[1])
+    tf.keras.utils.set_random_seed(seed)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def check_quantize(wanted, pretrained, experiment):
+    """Whether to train quantization-aware; sets `experiment.task.quantization`. Raises StageError where it cannot be."""
+    if not wanted:
+        return False
+    if pretrained is None:
+        raise StageError(
+            "quantization-aware training starts from a float model, and there is none",
+            "train-garden.quantize",
+            "the input `pretrained`: a checkpoint of a float training",
+            "no input `pretrained`",
+            "train in float first (`quantize: false`), and give that checkpoint as `pretrained`",
+        )
+    if experiment.task.freeze_backbone:
+        raise StageError(
+            "a frozen backbone is not frozen once it is quantized",
+            "experiment.yaml: task.freeze_backbone",
+            "false",
+            "true",
+            "override `task.freeze_backbone: false`",
+        )
+    experiment.task.quantization = quantization()
+    return True
