@@ -23,26 +23,11 @@ from object_detection import inputs
 from object_detection.data_decoders import tf_example_decoder
 from tensorflow.core.framework import attr_value_pb2
 
-from _runtime import StageError
 from _training.loop import segment_seed
+from _training.randomness import RANDOM_OPERATIONS, refuse_random
 
 # Operations whose output may be the very memory of their input.
 _ALIASES = frozenset(("Identity", "Reshape", "ExpandDims", "Squeeze", "StopGradient", "Switch", "Merge", "Enter", "RefIdentity"))
-# Operations that draw random numbers (tensorflow/core/ops/random_ops.cc).
-_RANDOM = frozenset(
-    (
-        "RandomUniform",
-        "RandomUniformInt",
-        "RandomStandardNormal",
-        "ParameterizedTruncatedNormal",
-        "TruncatedNormal",
-        "RandomShuffle",
-        "Multinomial",
-        "RandomGamma",
-        "RandomPoisson",
-        "RandomPoissonV2",
-    )
-)
 _INITIALIZERS = frozenset(("IsVariableInitialized", "SaveV2", "Assign"))
 
 
@@ -105,16 +90,10 @@ def make_random_stateless(graph, seed):
     replaced = 0
     with graph.as_default(), tf.name_scope("determinism"):
         for operation in graph.get_operations():
-            if operation.type not in _RANDOM or "/Initializer/" in operation.name:
+            if operation.type not in RANDOM_OPERATIONS or "/Initializer/" in operation.name:
                 continue
             if operation.type != "RandomUniform":
-                raise StageError(
-                    "deterministic training is not possible with this config",
-                    operation.name,
-                    "no random choice within a step but dropout",
-                    operation.type,
-                    "remove what draws at random (as model.ssd.loss.random_example_sampler), or set `deterministic: false`",
-                )
+                raise refuse_random(operation.name, operation.type)
             replaced += 1
             key = tf.stack([tf.constant(segment_seed(seed, replaced), tf.int64), tf.train.get_global_step(graph)])
             drawn = tf.contrib.stateless.stateless_random_uniform(operation.inputs[0], key, dtype=operation.outputs[0].dtype)

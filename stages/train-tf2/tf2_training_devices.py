@@ -1,0 +1,53 @@
+"""Where a training runs: threads, processors, and what makes their results the same each time."""
+
+import tensorflow as tf
+
+from _runtime import StageError
+
+
+def set_threads(intra_op, inter_op, deterministic):
+    """Set TensorFlow's threads, before it first computes; returns (intra-op, inter-op) as they are: 1 and 1 when deterministic.
+
+    With more, operations of one step overlap, and their sums come out differently from run to run even with op determinism.
+    """
+    if deterministic:
+        intra_op = inter_op = 1
+    tf.config.threading.set_intra_op_parallelism_threads(intra_op)
+    tf.config.threading.set_inter_op_parallelism_threads(inter_op)
+    return intra_op, inter_op
+
+
+def use_deterministic_operations():
+    """Let every operation compute the same bits each time; what cannot raises an error. Dropout's generators become part of checkpoints."""
+    tf.config.experimental.enable_op_determinism()
+    tf.keras.backend.experimental.enable_tf_random_generator()
+
+
+def make_strategy(task, batch_size, deterministic):
+    """The tf.distribute strategy: mirrored over all GPUs where there are several, else one device.
+
+    Each replica gets an equal part of `batch_size`, and the gradients are summed, so that the number of GPUs does not change what is
+    learned. A deterministic training uses one device: sums over several come in no fixed order.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if len(gpus) > 1 and not deterministic:
+        task.say("training on %d GPUs" % len(gpus))
+        return mirrored(["/gpu:%d" % number for number in range(len(gpus))], batch_size)
+    if len(gpus) > 1:
+        task.warn("deterministic training uses one of the %d GPUs" % len(gpus))
+    return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
+
+
+def mirrored(devices, batch_size):
+    """A MirroredStrategy over `devices`; StageError where they cannot share a batch equally."""
+    if batch_size % len(devices):
+        raise StageError(
+            "the batch cannot be shared equally among the devices",
+            "pipeline.config: train_config.batch_size",
+            "a multiple of %d" % len(devices),
+            batch_size,
+            "override `train_config.batch_size: %d`" % (-(-batch_size // len(devices)) * len(devices)),
+        )
+    return tf.distribute.MirroredStrategy(devices)
