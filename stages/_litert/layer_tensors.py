@@ -1,23 +1,11 @@
 """Which tensors of a .tflite are outputs of layers, and what the layers are called in the TensorFlow graph that it was made from."""
 
 from _litert.interface import port
+from _tflite.places import scope_of
 
 # Operators with weights, or that join two branches: what comes out of them has a range of its own in a quantized model.
 _LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "ADD", "SUB", "MUL")
 _TYPES = ("float32", "uint8", "int8", "int16")  # others are sums of shapes
-_CALL = "StatefulPartitionedCall/"  # what TensorFlow 2 puts before the names of a SavedModel's graph
-
-
-def scope_of(name):
-    """The scope of a tensor: the folder part of its name, None where it has none.
-
-    The converter of TensorFlow 2 joins the names of what it fused with ";": the first that has a folder counts.
-    """
-    for part in name.split(";"):
-        folder = part.replace(_CALL, "").rpartition("/")[0]
-        if folder:
-            return folder
-    return None
 
 
 def layer_ports(model):

@@ -1,9 +1,12 @@
 """A .tflite file with the bytes that its meaning gives, whatever the run of the converter."""
 
+import struct
+
 from _runtime import StageError
 from _tflite.custom_options import canonical
-from _tflite.flatbuffer import DamagedError
+from _tflite.flatbuffer import DamagedError, FlatBuffer
 from _tflite.model import read_model
+from _tflite.outputs import postprocess_operator
 
 
 def canonical_model(content, where="model.tflite"):
@@ -24,3 +27,32 @@ def canonical_model(content, where="model.tflite"):
             end = operator.options_place + len(options)
             result = result[: operator.options_place] + options + result[end:]
     return result
+
+
+def with_operators_outputs(content, where="model.tflite"):
+    """The same model, its outputs in the order in which the post-process operator has them: boxes, classes, scores, their number.
+
+    The converter of TensorFlow 2 has them in another, which is that of a hash table. Signatures tell outputs by name, whatever the order.
+    A model without the operator stays as it is.
+    """
+    model = read_model(content, where)
+    operator = postprocess_operator(model, where)
+    if operator is None or sorted(operator.outputs) != sorted(model.outputs):
+        return content  # the lint tells of outputs that are not the operator's
+    start, count = FlatBuffer(content).root().tables(2)[0].span(2, 4)
+    return content[:start] + struct.pack("<%di" % count, *operator.outputs) + content[start + 4 * count :]
+
+
+def with_options(content, options, where="model.tflite"):
+    """The same model with other options (bytes) of its post-process operator, which stand at the file's end; the old ones are blank.
+
+    Raises StageError where there is no such operator, or it has none.
+    """
+    operator = postprocess_operator(read_model(content, where), where)
+    if operator is None or not operator.options:
+        raise StageError("the model has no post-process operator with options", where, "one", "none", "convert it again")
+    place = FlatBuffer(content).root().tables(2)[0].tables(3)[operator.index].place(5)
+    result = bytearray(content + b"\0" * (-len(content) % 4))
+    struct.pack_into("<I", result, place, len(result) - place)
+    result[operator.options_place : operator.options_place + len(operator.options)] = bytes(len(operator.options))
+    return bytes(result) + struct.pack("<I", len(options)) + options + b"\0" * (-len(options) % 4)

@@ -1,13 +1,13 @@
 """The lint of a converted detector: what is in the flatbuffer, and what must not be.
 
-TOCO can succeed and leave a model that runs but is not what was asked for: a head that stayed in float, a DEQUANTIZE in the middle, another
-input scale. Every rule here names the tensor or operator that breaks it.
+A converter can succeed and leave a model that runs but is not what was asked for: a head that stayed in float, a DEQUANTIZE in the middle,
+another input scale. Every rule, here and in type_rules.py, names the tensor or operator that breaks it.
 """
 
 import math
 from collections import Counter
 from itertools import islice
-from typing import List, NamedTuple, Optional
+from typing import Any, List, NamedTuple, Optional
 
 from _runtime import StageError
 from _tflite import schema
@@ -15,30 +15,32 @@ from _tflite.custom_options import read_options
 from _tflite.flatbuffer import DamagedError
 from _tflite.model import read_model
 from _tflite.outputs import POSTPROCESS, output_order
+from _tflite.places import Places
+from _tflite.type_rules import RULES, near, quantized
 
-# Operators that move between number formats: their presence means that a part of the model is not in the format that was asked for.
-_CONVERSIONS = ("DEQUANTIZE", "QUANTIZE", "FAKE_QUANT", "CAST")
-_WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _MOST_PROBLEMS = 20  # looked for; one is enough to refuse the model
-_RELATIVE = 1e-4  # scales are float32, computed in several steps
 _AGAIN = "convert the graph again"
-_LOOK_UP = "look up this layer in the graph's fake_quant_audit.json"
+_BEYOND, _LEAST = 0.1, 0.5  # of the range of real pixels: by how much an input's own may exceed it, and how much of it there must be
 
 
 class Expected(NamedTuple):
     """What the model must be.
 
-    inference_type: "uint8" or "float"; input_shape: [1, h, w, 3]; mean, std: value = (pixel - mean) / std; outputs: names in order;
-    postprocess: {attribute: value} of the graph's post-process operator, or None where it has none.
+    inference_type: "uint8" (TOCO's), "int8", "float16", "dynamic-range" or "float"; input_shape: [1, h, w, 3]; mean, std: value =
+    (pixel - mean) / std, numbers or one for each channel; outputs: names in order; postprocess: {attribute: value} of the graph's
+    post-process operator, or None where it has none. Of an int8 model also input_type: "uint8", "int8" or "float32"; trained: whether its
+    ranges were trained, not measured.
     """
 
     inference_type: str
     input_name: str
     input_shape: List[int]
-    mean: float
-    std: float
+    mean: Any
+    std: Any
     outputs: List[str]
     postprocess: Optional[dict]
+    input_type: Optional[str] = None
+    trained: bool = False
 
 
 def lint(content, expected, where="model.tflite"):
@@ -109,18 +111,11 @@ def _summary(problems):
     return "; ".join(names) + ("; …" if len(problems) > 3 else "")
 
 
-def _near(value, wanted):
-    return abs(value - wanted) <= _RELATIVE * abs(wanted)
-
-
-def _quantized(tensor):
-    return (
-        len(tensor.scales) == 1
-        and len(tensor.zero_points) == 1
-        and math.isfinite(tensor.scales[0])
-        and tensor.scales[0] > 0
-        and 0 <= tensor.zero_points[0] <= 255
-    )
+def pixel_range(mean, std):
+    """(least, most) of (pixel - mean) / std for pixels from 0 to 255. mean, std: numbers, or one for each channel."""
+    means, stds = (value if isinstance(value, (list, tuple)) else [value] for value in (mean, std))
+    ends = [(pixel - middle) / width for pixel in (0, 255) for middle, width in zip(means * len(stds), stds * len(means))]
+    return min(ends), max(ends)
 
 
 class _Rules:
@@ -131,39 +126,24 @@ class _Rules:
         self.report = report
         self.expected = expected
         self.where = where
+        self.places = Places(model, where)
 
     def problems(self):
         if not self.model.operators:
             yield StageError("the model has no operators", self.where, "a detector", "%d bytes" % self.model.size, _AGAIN)
             return
-        rules = [self.operators, self.input, self.outputs, self.postprocess]
-        rules += [self.uint8_types, self.conversions, self.weights] if self.expected.inference_type == "uint8" else [self.float_types]
-        rules += [self.sizes]
-        for rule in rules:
-            for problem in rule():
-                yield problem
-
-    def _operator(self, operator):
-        return "%s, operator %s %d" % (self.where, operator.op, operator.index)
-
-    def _tensor(self, tensor):
-        return "%s, tensor %s" % (self.where, tensor.name)
-
-    def _users(self, tensor):
-        """The operators that make or read a tensor."""
-        users = [
-            "%s %d" % (operator.op, operator.index)
-            for operator in self.model.operators
-            if tensor.index in operator.inputs or tensor.index in operator.outputs
-        ]
-        return ", ".join(users[:3]) or "no operator"
+        for rule in (self.operators, self.input, self.outputs, self.postprocess):
+            yield from rule()
+        for rule in RULES[self.expected.inference_type]:
+            yield from rule(self.places, self.expected)
+        yield from self.sizes()
 
     def operators(self):
         for operator in self.model.operators:
             if operator.custom and operator.op != POSTPROCESS:
                 yield StageError(
                     "the model has a custom operator that no runtime brings",
-                    self._operator(operator),
+                    self.places.operator(operator),
                     "%s alone" % POSTPROCESS,
                     operator.op or "one without a name",
                     "use a feature extractor and box predictor that TensorFlow Lite has operators for",
@@ -171,7 +151,7 @@ class _Rules:
             if operator.op.startswith("OPERATOR_"):
                 yield StageError(
                     "the model has an unknown operator",
-                    self._operator(operator),
+                    self.places.operator(operator),
                     "a known operator",
                     operator.op,
                     "convert with the export image's converter",
@@ -186,7 +166,7 @@ class _Rules:
             return
         found = self.report["inputs"][0]
         place = "%s, input %s" % (self.where, found["name"])
-        kind = "uint8" if self.expected.inference_type == "uint8" else "float32"
+        kind = self.expected.input_type or ("uint8" if self.expected.inference_type == "uint8" else "float32")
         if found["type"] != kind:
             yield StageError(
                 "the model's input has another type",
@@ -197,17 +177,44 @@ class _Rules:
             )
         elif found["shape"] != list(self.expected.input_shape):
             yield StageError("the model's input has another shape", place, self.expected.input_shape, found["shape"], _AGAIN)
-        elif kind == "uint8":
-            # value = scale * (pixel - zero_point)
-            scale, zero_point = 1.0 / self.expected.std, math.floor(self.expected.mean + 0.5)
-            if found["scale"] is None or not _near(found["scale"], scale) or found["zero_point"] != zero_point:
-                yield StageError(
-                    "the model's input is scaled otherwise than in the graph",
-                    place,
-                    "scale %g, zero point %d" % (scale, zero_point),
-                    "scale %s, zero point %s" % (found["scale"], found["zero_point"]),
-                    "convert with mean %g and std %g" % (self.expected.mean, self.expected.std),
-                )
+        elif self.expected.inference_type == "uint8":
+            yield from self._exact_input(found, place)
+        elif self.expected.inference_type == "int8":
+            yield from self._input_range(place)
+
+    def _exact_input(self, found, place):
+        """The input of TOCO's model: value = scale * (pixel - zero_point)."""
+        scale, zero_point = 1.0 / self.expected.std, math.floor(self.expected.mean + 0.5)
+        if found["scale"] is None or not near(found["scale"], scale) or found["zero_point"] != zero_point:
+            yield StageError(
+                "the model's input is scaled otherwise than in the graph",
+                place,
+                "scale %g, zero point %d" % (scale, zero_point),
+                "scale %s, zero point %s" % (found["scale"], found["zero_point"]),
+                "convert with mean %g and std %g" % (self.expected.mean, self.expected.std),
+            )
+
+    def _input_range(self, place):
+        """The input's range was measured on pictures or trained: it must be about that of normalized pixels."""
+        tensor = self.model.tensors[self.model.inputs[0]]
+        if tensor.type == "float32":
+            made = [each.outputs[0] for each in self.places.readers.get(tensor.index, ()) if each.op == "QUANTIZE" and each.outputs]
+            tensor = self.model.tensors[made[0]] if made else tensor
+        if tensor.type not in ("uint8", "int8") or not quantized(tensor, tensor.type):
+            yield StageError("the model's input has no usable scale", place, "a scale above 0", list(tensor.scales[:4]), _AGAIN)
+            return
+        first, last = (0, 255) if tensor.type == "uint8" else (-128, 127)
+        low, high = (tensor.scales[0] * (end - tensor.zero_points[0]) for end in (first, last))
+        least, most = pixel_range(self.expected.mean, self.expected.std)
+        room = _BEYOND * (most - least)
+        if low < least - room or high > most + room or high - low < _LEAST * (most - least):
+            yield StageError(
+                "the model's input has another range than normalized pixels",
+                place,
+                "about %g to %g: (pixel - mean) / std with mean %s and std %s" % (least, most, self.expected.mean, self.expected.std),
+                "%g to %g" % (low, high),
+                "calibrate, or train, with pictures that are normalized so",
+            )
 
     def outputs(self):
         names = [found["name"] for found in self.report["outputs"]]
@@ -232,7 +239,7 @@ class _Rules:
                 _AGAIN,
             )
         elif wanted:
-            place = self._operator(operators[0])
+            place = self.places.operator(operators[0])
             if self.report["postprocess"] is None:
                 yield StageError(
                     "the options of the post-process operator cannot be read",
@@ -242,8 +249,7 @@ class _Rules:
                     _AGAIN,
                 )
                 return
-            for problem in self._attributes(place):
-                yield problem
+            yield from self._attributes(place)
             if operators[0].outputs != self.model.outputs:
                 yield StageError(
                     "the model's outputs are not those of the post-process operator",
@@ -256,7 +262,7 @@ class _Rules:
     def _attributes(self, place):
         for name, value in sorted(self.expected.postprocess.items()):
             found = self.report["postprocess"].get(name)
-            if found is None or (isinstance(value, bool) and found is not value) or not _near(found, value):
+            if found is None or (isinstance(value, bool) and found is not value) or not near(found, value):
                 yield StageError("the post-process operator has another %s than the graph" % name, place, value, found, _AGAIN)
 
     def sizes(self):
@@ -268,95 +274,8 @@ class _Rules:
             if tensor.bytes and size is not None and tensor.bytes != size:
                 yield StageError(
                     "a constant tensor holds another number of bytes than its shape says",
-                    self._tensor(tensor),
+                    self.places.tensor(tensor),
                     "%d bytes, %s of %s" % (size, tensor.type, list(tensor.shape)),
                     "%d bytes" % tensor.bytes,
-                    _AGAIN,
-                )
-
-    def uint8_types(self):
-        """Activations and weights are uint8 with a scale; biases and shapes int32; float only what the post-process operator puts out."""
-        floats = {index for operator in self.model.operators if operator.op == POSTPROCESS for index in operator.outputs}
-        for tensor in self.model.tensors:
-            if tensor.index in floats:
-                if tensor.type != "float32":
-                    yield StageError(
-                        "an output of the post-process operator has another type", self._tensor(tensor), "float32", tensor.type, _AGAIN
-                    )
-            elif tensor.type not in ("uint8", "int32"):
-                yield StageError(
-                    "a tensor of the uint8 model is %s" % tensor.type,
-                    self._tensor(tensor),
-                    "uint8, or int32 for a bias or shape",
-                    "%s, used by %s" % (tensor.type, self._users(tensor)),
-                    "train with quantization, and %s" % _LOOK_UP,
-                )
-            elif tensor.type == "uint8" and not _quantized(tensor):
-                yield StageError(
-                    "a uint8 tensor has no usable scale",
-                    self._tensor(tensor),
-                    "one scale above 0 and a zero point in 0..255",
-                    "scale %s, zero point %s" % (list(tensor.scales[:4]), list(tensor.zero_points[:4])),
-                    _LOOK_UP,
-                )
-
-    def conversions(self):
-        for operator in self.model.operators:
-            if operator.op in _CONVERSIONS:
-                names = ", ".join(self.model.tensors[index].name for index in operator.outputs[:4])
-                yield StageError(
-                    "the uint8 model converts between number formats",
-                    self._operator(operator),
-                    "none of %s" % ", ".join(_CONVERSIONS),
-                    "%s that makes %s" % (operator.op, names),
-                    "look up the layers around it in the graph's fake_quant_audit.json",
-                )
-
-    def weights(self):
-        """Weights are constants; a bias is int32 with the scale of input times weights, or sums would be of different units."""
-        for operator in self.model.operators:
-            if operator.op not in _WITH_WEIGHTS or operator.custom:
-                continue
-            if len(operator.inputs) < 2 or min(operator.inputs[:2]) < 0:
-                yield StageError("an operator has no weights", self._operator(operator), "input and weights", list(operator.inputs), _AGAIN)
-                continue
-            data, weights = (self.model.tensors[index] for index in operator.inputs[:2])
-            if not weights.bytes:
-                yield StageError(
-                    "the weights of an operator are not constant",
-                    self._tensor(weights),
-                    "data in the file",
-                    "none",
-                    "freeze the graph again",
-                )
-            if len(operator.inputs) > 2 and operator.inputs[2] >= 0 and _quantized(data) and _quantized(weights):
-                bias = self.model.tensors[operator.inputs[2]]
-                scale = data.scales[0] * weights.scales[0]
-                if bias.type != "int32" or len(bias.scales) != 1 or not _near(bias.scales[0], scale):
-                    yield StageError(
-                        "a bias is not quantized with its layer",
-                        self._tensor(bias),
-                        "int32 with scale %g" % scale,
-                        "%s with scale %s" % (bias.type, list(bias.scales[:4])),
-                        _LOOK_UP,
-                    )
-
-    def float_types(self):
-        for tensor in self.model.tensors:
-            if tensor.type not in ("float32", "int32"):
-                yield StageError(
-                    "a tensor of the float model is %s" % tensor.type,
-                    self._tensor(tensor),
-                    "float32, or int32 for a shape",
-                    "%s, used by %s" % (tensor.type, self._users(tensor)),
-                    _AGAIN,
-                )
-        for operator in self.model.operators:
-            if operator.op in ("DEQUANTIZE", "QUANTIZE"):
-                yield StageError(
-                    "the float model converts between number formats",
-                    self._operator(operator),
-                    "no DEQUANTIZE or QUANTIZE",
-                    operator.op,
                     _AGAIN,
                 )

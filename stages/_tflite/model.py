@@ -16,7 +16,8 @@ _LONGEST_NAME = 1000
 
 class Tensor(NamedTuple):
     """A tensor. type: "uint8", "float32", …; scales, zero_points: empty where it is not quantized; bytes: of its constant data, 0 for one
-    that is computed at run time; type_place: where its type is stored in the file, or None where it is the default (float32).
+    that is computed at run time; type_place: where its type is stored in the file, or None where it is the default (float32); dimension:
+    along which the scales lie, where it has several.
     """
 
     index: int
@@ -27,6 +28,7 @@ class Tensor(NamedTuple):
     zero_points: Tuple[int, ...]
     bytes: int
     type_place: Optional[int]
+    dimension: int = 0
 
 
 class Operator(NamedTuple):
@@ -102,6 +104,7 @@ def _operator_code(table):
 def _tensor(index, table, data):
     quantization = table.table(4)
     scales, zero_points = ((), ()) if quantization is None else (quantization.numbers(2, "f"), quantization.numbers(3, "q"))
+    dimension = 0 if quantization is None else quantization.number(6, "i")
     buffer = table.number(2, "I")
     if buffer >= len(data):
         raise DamagedError("tensor %d has buffer %d of %d" % (index, buffer, len(data)))
@@ -114,6 +117,7 @@ def _tensor(index, table, data):
         zero_points,
         data[buffer],
         table.place(1),
+        dimension,
     )
 
 
