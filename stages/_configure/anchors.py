@@ -149,13 +149,9 @@ def remedy(config, lost):
     if kind == "flexible_grid_anchor_generator":
         return "add anchors of %s pixels to %s.anchor_grid" % (_pixels(lost.median), field)
     if kind == "ssd_anchor_generator":
-        scale = float("%.2g" % (side / min(lost.size)))
-        if generator.scales and not min(generator.scales) <= scale <= max(generator.scales):
-            return "give %s.scales one of %g" % (field, scale)
-        if not generator.scales and scale < generator.min_scale:
-            return "override `%s.min_scale: %g`" % (field, scale)
-        if not generator.scales and scale > generator.max_scale:
-            return "override `%s.max_scale: %g`" % (field, scale)
+        line = _scale(generator, float("%.2g" % (side / min(lost.size))), lost.how)
+        if line:
+            return "override `%s.%s`" % (field, line)
     elif lost.how != OTHER:
         level = generator.max_level if lost.how == LARGER else generator.min_level
         return "override `%s.anchor_scale: %g`, or change the input's size, which these anchors do not follow" % (
@@ -164,6 +160,20 @@ def remedy(config, lost):
         )
     ratios = [float("%.3g" % ratio) for ratio in [*generator.aspect_ratios, lost.median[0] / lost.median[1]]]
     return "override `%s.aspect_ratios: %s`" % (field, ratios)
+
+
+def _scale(generator, scale, how):
+    """The line that gives an SsdAnchorGenerator anchors of that scale; None where its scales are not what is missing."""
+    if not generator.scales and scale < generator.min_scale:
+        return "min_scale: %g" % scale
+    if not generator.scales and scale > generator.max_scale:
+        return "max_scale: %g" % scale
+    if how == OTHER and (not generator.scales or min(generator.scales) <= scale <= max(generator.scales)):
+        return None
+    scales = list(generator.scales) or np.linspace(generator.min_scale, generator.max_scale, generator.num_layers)
+    scales = [float("%.3g" % each) for each in scales]
+    scales[int(np.argmin(np.abs(np.log(scales) - np.log(scale))))] = scale
+    return "scales: %s" % scales
 
 
 def _pixels(size):

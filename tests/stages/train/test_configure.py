@@ -2,40 +2,16 @@
 
 import json
 
-import numpy as np
 import pytest
 from google.protobuf import text_format
 from object_detection.protos import pipeline_pb2
 
+from configure_records import write_records
 from stage_helpers import ROOT, artifact, shared
 
 DEMO = ROOT / "data" / "templates" / "demo_ssd_mobilenet_v2_160.config"
 RECIPE = ROOT / "data" / "templates" / "ssd_mobilenet_v2_quantized_300x300.config"
 COSINE = "train_config.optimizer.adam_optimizer.learning_rate.cosine_decay_learning_rate"
-
-
-def write_records(folder, classes=("ace", "king"), splits=(("train", 20), ("val", 5)), shards=1, unseen=(), boxes=None):
-    """A records artifact as far as configure looks at it: no shard has any content.
-
-    boxes: (class id, width, height as fractions of the image's) of the train split; else one of each class that is seen.
-    """
-    folder.mkdir()
-    listed = {}
-    for split, images in splits:
-        names = ["%s.record-%05d-of-%05d" % (split, number, shards) for number in range(shards)]
-        listed[split] = {
-            "images": images,
-            "objects": images,
-            "per_class": {name: 0 if name in unseen else images for name in classes},
-            "shards": [{"file": name, "records": images, "bytes": 1, "frames": "0" * 64} for name in names],
-        }
-    if boxes is None:
-        boxes = [(number, 0.4, 0.4) for number, name in enumerate(classes, 1) if name not in unseen]
-    kinds = [("class", "<i4"), ("image", "<i4"), ("width", "<f4"), ("height", "<f4")]
-    np.save(str(folder / "train.boxes.npy"), np.array([(label, 100 + place, *size) for place, (label, *size) in enumerate(boxes)], kinds))
-    (folder / "records.json").write_text(json.dumps({"schema": 2, "classes": list(classes), "splits": listed}))
-    (folder / "label_map.pbtxt").write_text("".join("item {\n  id: %d\n  name: '%s'\n}\n" % item for item in enumerate(classes, 1)))
-    return folder
 
 
 @pytest.fixture

@@ -102,12 +102,14 @@ def test_a_warning_tells_class_numbers_sizes_image_and_override(configure):  # n
         (SMALL, {}, "smaller"),
         ([(1, 0.02, 0.03)], {}, "smaller"),
         ([(1, 0.17, 0.17)], {SSD + ".min_scale": 0.4}, "larger"),
+        ([(1, 0.29, 0.29)], {}, "larger"),
+        ([(1, 0.31, 0.31)], {}, "smaller"),
         ([(1, 0.9, 0.12)], {}, "of other shapes"),
         ([(1, 1.0, 1.0)], {SSD + ".max_scale": 0.3}, "larger"),
         (SMALL, {GENERATOR: MULTISCALE}, "smaller"),
         ([(1, 0.08, 0.5)], {GENERATOR: MULTISCALE}, "of other shapes"),
     ],
-    ids=["small", "smaller still", "between", "flat", "large", "multiscale", "multiscale, thin"],
+    ids=["small", "smaller still", "between", "above a layer's", "below a layer's", "flat", "large", "multiscale", "multiscale, thin"],
 )
 def test_the_override_mends_it(configure, tmp_path, boxes, overrides, how):  # noqa: F811
     (warning,) = configure(overrides, boxes=[*boxes, (2, 0.4, 0.4)]).result["warnings"][-1:]

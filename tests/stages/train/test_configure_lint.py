@@ -4,6 +4,8 @@ import pytest
 from test_configure import COSINE, configure  # noqa: F401 - a fixture
 
 HEADS = "model.ssd.box_predictor.convolutional_box_predictor.conv_hyperparams.batch_norm"
+FPN = "model.ssd.feature_extractor.fpn"
+SIZE = "model.ssd.image_resizer.fixed_shape_resizer"
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,38 @@ def test_a_config_without_quantization_is_accepted_when_asked_for(configure):  #
     outcome = configure({"graph_rewriter": None}, allow_float=True)
     assert outcome.json("config.json")["quantization_delay"] is None
     assert "not quantization-aware" in " ".join(outcome.result["warnings"])
+
+
+def test_another_number_of_classes_than_the_label_maps_is_refused(configure):  # noqa: F811
+    error = configure({"model.ssd.num_classes": 90}).error
+    assert (error["where"], error["expected"], error["found"]) == ("overrides: model.ssd.num_classes", "2: ace, king", "90")
+    assert error["remedy"] == "leave `model.ssd.num_classes` out: it follows the records"
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "remedy"),
+    [
+        ("ssd_efficientnet-b0_bifpn_keras", "a Keras one", "use the stages configure-tf2 and train-tf2"),
+        ("ssd_mobiledet_cpu", "of a later release of the API than this image's", "type: ssd_mobilenet_v2`"),
+    ],
+)
+def test_a_feature_extractor_of_another_release_is_named_as_such(configure, kind, what, remedy):  # noqa: F811
+    error = configure({"model.ssd.feature_extractor.type": kind}).error
+    assert (what in error["what"], error["found"], remedy in error["remedy"]) == (True, f"`{kind}`", True)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "where", "remedy"),
+    [
+        ({FPN: {"min_level": 3, "max_level": 7}}, "anchor_generator.ssd_anchor_generator.num_layers", "num_layers: 5"),
+        ({FPN: {"min_level": 3, "max_level": 6}, SIZE: {"height": 300, "width": 300}}, "image_resizer.fixed_shape_resizer", "height: 320"),
+    ],
+    ids=["levels", "size"],
+)
+def test_a_feature_pyramid_must_fit(configure, overrides, where, remedy):  # noqa: F811
+    error = configure(dict(overrides, **{"model.ssd.feature_extractor.type": "ssd_mobilenet_v2_fpn"})).error
+    assert error["where"] == "pipeline.config: model.ssd." + where
+    assert remedy in error["remedy"]
 
 
 @pytest.mark.parametrize(

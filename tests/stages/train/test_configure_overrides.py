@@ -128,6 +128,14 @@ def test_the_remedy_says_what_to_write(config, path, value, remedy):
         ("model {\n  ssd {\n    num_clases: 3\n  }\n}", "own.config:3:5", "`num_clases`"),
         ("model {\n  ssd {\n", "own.config", None),
         ("train_config { batch_size: eight }", "own.config", None),
+        ("model { ssd { feature_extractor { bifpn { } } } }", "own.config:1:35", "`bifpn`, which only TensorFlow 2's has"),
+        ("train_config { optimizer { adam_optimizer { epsilon: 1 } } }", "own.config:1:45", "`epsilon`, of a later release"),
+        (
+            "model { ssd { feature_extractor { conv_hyperparams { activation: SWISH } } } }",
+            "own.config:1:66",
+            "`SWISH`, of a later release",
+        ),
+        ("[lstm_object_detection.protos.lstm_model] { }", "own.config:1:31", "`[lstm_object_detection.protos.lstm_model]`"),
     ],
 )
 def test_a_config_that_cannot_be_parsed_is_refused_with_its_place(text, where, found):
