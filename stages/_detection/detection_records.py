@@ -102,19 +102,20 @@ def _take(waiting, wanted):
 def share_examples(folder, share):
     """(where, tf.Example) of each record of a `Share`. folder: of the records. Raises StageError where a record is missing or damaged."""
     for file, first, records in share.parts:
-        path = Path(str(folder)) / file
-        whole, end = _whole_spans(path, first + records)
-        chosen = whole[first:]
-        if len(chosen) < records:
-            where = "%s, record %d" % (path, len(whole) + 1)
-            raise StageError(
-                "a file of the records is damaged", where, "%d records or more" % (first + records), end, "build the records again"
-            )
-        for span, data, damage in payloads(path, chosen):
-            where = "%s, record %d" % (path, span.number)
-            if data is None or damage is not None:
-                raise StageError("a record is damaged", where, "a whole record", damage.message, "build the records again")
-            yield where, _parsed(data, where, "build the records again")
+        yield from chosen_examples(Path(str(folder)) / file, range(first, first + records))
+
+
+def chosen_examples(path, places):
+    """(where, tf.Example) of the records of a file that stand at `places`, numbers from 0 that rise. Raises StageError as above."""
+    whole, end = _whole_spans(path, places[-1] + 1)
+    if len(whole) <= places[-1]:
+        where = "%s, record %d" % (path, len(whole) + 1)
+        raise StageError("a file of the records is damaged", where, "%d records or more" % (places[-1] + 1), end, "build the records again")
+    for span, data, damage in payloads(path, [whole[place] for place in places]):
+        where = "%s, record %d" % (path, span.number)
+        if data is None or damage is not None:
+            raise StageError("a record is damaged", where, "a whole record", damage.message, "build the records again")
+        yield where, _parsed(data, where, "build the records again")
 
 
 def _whole_spans(path, most=None):

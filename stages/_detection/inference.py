@@ -148,13 +148,13 @@ def _examples(records, share, detector, size, pixels, times, counts):
 def _prepared(where, example, size):
     """(the model's input, its sha256, the seconds that making it took)."""
     start = time.perf_counter()
-    source = _input(where, example, size)
+    source = record_input(where, example, size)
     digest = sha256(source)
     return source, digest, round(time.perf_counter() - start, 6)
 
 
-def _input(where, example, size):
-    """The model's input for a record's image."""
+def record_input(where, example, size):
+    """The model's input for a record's image: uint8 [1, height, width, 3] of `size`. Raises StageError where it has none that is whole."""
     encoded = example.features.feature[PIXELS].bytes_list.value
     if not encoded:
         raise StageError("a record has no image", "%s: %s" % (where, PIXELS), "a JPEG or PNG", "nothing", "build the records again")
@@ -179,7 +179,7 @@ def _write_layers(task, records, shares, detector, size):
     examples = (pair for share in shares for pair in share_examples(records, share))
     images = []
     for where, example in islice(examples, task.params["layers"]):
-        layers = detector.layers(_input(where, example, size))
+        layers = detector.layers(record_input(where, example, size))
         images.append({name: sample(name, value) for name, value in layers.items()})
     write_samples(task.output / FILE, images)
 

@@ -29,18 +29,17 @@ def canonical_model(content, where="model.tflite"):
     return result
 
 
-def with_operators_outputs(content, where="model.tflite"):
-    """The same model, its outputs in the order in which the post-process operator has them: boxes, classes, scores, their number.
+def with_outputs(content, names, where="model.tflite"):
+    """The same model with its outputs in the order of `names`; as it is where these are not its outputs' (the lint tells of that).
 
-    The converter of TensorFlow 2 has them in another, which is that of a hash table. Signatures tell outputs by name, whatever the order.
-    A model without the operator stays as it is.
+    The converter of TensorFlow 2 has them in the order of a hash table. Signatures tell outputs by name, whatever the order.
     """
     model = read_model(content, where)
-    operator = postprocess_operator(model, where)
-    if operator is None or sorted(operator.outputs) != sorted(model.outputs):
-        return content  # the lint tells of outputs that are not the operator's
+    places = {model.tensors[index].name: index for index in model.outputs}
+    if sorted(places) != sorted(names) or len(names) != len(model.outputs):
+        return content
     start, count = FlatBuffer(content).root().tables(2)[0].span(2, 4)
-    return content[:start] + struct.pack("<%di" % count, *operator.outputs) + content[start + 4 * count :]
+    return content[:start] + struct.pack("<%di" % count, *(places[name] for name in names)) + content[start + 4 * count :]
 
 
 def with_options(content, options, where="model.tflite"):
