@@ -1,8 +1,8 @@
 """Experiments of the Model Garden: reading and writing experiment.yaml, and what of the Garden's conventions is not ours.
 
-The Garden (tf-models-official) describes a training as an experiment: a tree of typed fields, `task` (model, losses, data), `trainer` (steps,
-optimizer) and `runtime`. A file is laid over the fields of a registered experiment. Here that is the mobile RetinaNet of its quantization
-project, which is the float one where `task.quantization` is null.
+The Garden (tf-models-official) describes a training as an experiment: a tree of typed fields, `task` (model, losses, data), `trainer`
+(steps, optimizer) and `runtime`. A file is laid over the fields of a registered experiment. Here that is the mobile RetinaNet of its
+quantization project, which is the float one where `task.quantization` is null.
 """
 
 import tensorflow as tf

@@ -23,7 +23,7 @@ def make_task(experiment):
 
 
 def build_model(experiment):
-    """The model with new weights; with fake-quantization where `task.quantization` says so. Raises StageError where the Garden refuses it."""
+    """The model with new weights, fake-quantized where `task.quantization` is set. Raises StageError where the Garden refuses it."""
     try:
         return make_task(experiment).build_model()
     except REFUSALS as error:

@@ -4,7 +4,10 @@ The Garden's own overriding checks neither types nor, where it is told to extend
 (official/modeling/hyperparams/base_config.py); a mapping is laid over the fields that it names, a list replaces a list.
 """
 
+import collections.abc
+import dataclasses
 import difflib
+import functools
 import math
 import types
 import typing
@@ -15,6 +18,23 @@ from _garden.experiment import plain
 from _runtime import StageError
 
 _UNIONS = (typing.Union, types.UnionType)
+_SEQUENCES = (list, tuple, collections.abc.Sequence)
+
+
+@functools.cache
+def field_types(kind):
+    """{name: type} of a configuration class's fields."""
+    hints = typing.get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+
+
+def flatten(values):
+    """{dotted path: value} of one whose values may be mappings of further fields; an empty mapping stays one."""
+    flat = {}
+    for path, value in values.items():
+        inner = flatten(value) if isinstance(value, dict) else {}
+        flat.update({"%s.%s" % (path, name): item for name, item in inner.items()} if inner else {str(path): value})
+    return flat
 
 
 def set_fields(config, values, source):
@@ -24,10 +44,10 @@ def set_fields(config, values, source):
     """
     changes = []
     for path in sorted(values):
-        before = plain(get_field(config, path, source))
+        before = get_field(config, path, source)
         holder, name, annotation = _resolve(config, path, source)
         _assign(holder, name, annotation, values[path], path, source)
-        after = plain(get_field(config, path, source))
+        after = get_field(config, path, source)
         if before != after:
             changes.append({"field": path, "from": before, "to": after, "why": "override of the pipeline"})
     return changes
@@ -41,7 +61,7 @@ def set_field(config, path, value, why):
 def get_field(config, path, source="experiment.yaml"):
     """The value of a dotted path as YAML knows it; None where it is not set."""
     holder, name, _ = _resolve(config, path, source)
-    return holder._export_config(getattr(holder, name))
+    return _exported(getattr(holder, name))
 
 
 def lay_over(config, mapping, source):
@@ -53,18 +73,24 @@ def lay_over(config, mapping, source):
 
 def field_paths(config, prefix=""):
     """Every dotted path of an experiment that has a value or a type of its own."""
-    for name in sorted(type(config)._get_annotations()):
+    for name in sorted(field_types(type(config))):
         yield prefix + name
         value = getattr(config, name, None)
         if isinstance(value, base_config.Config):
             yield from field_paths(value, prefix + name + ".")
 
 
+def _exported(value):
+    if isinstance(value, base_config.Config):
+        return plain(value.as_dict())
+    return [_exported(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
 def _resolve(config, path, source):
     """(configuration that holds the field, its name, its type) of a dotted path; one that is null on the way is made."""
     parts, holder = path.split("."), config
     for place, name in enumerate(parts):
-        annotations = type(holder)._get_annotations()
+        annotations = field_types(type(holder))
         if name not in annotations:
             raise _unknown(config, holder, parts, place, source)
         if place == len(parts) - 1:
@@ -85,12 +111,11 @@ def _resolve(config, path, source):
 
 
 def _unknown(root, holder, parts, place, source):
-    path, known = ".".join(parts), sorted(type(holder)._get_annotations())
-    best = _nearest(parts[place], known, 0.65)
-    found = ".".join([*parts[:place], best, *parts[place + 1 :]]) if best else _elsewhere(root, parts)
-    if not found:
-        best = _nearest(parts[place], known, 0.4)
-        found = ".".join([*parts[:place], best, *parts[place + 1 :]]) if best else None
+    path, known = ".".join(parts), sorted(field_types(type(holder)))
+    sure, likely = (_nearest(parts[place], known, likeness) for likeness in (0.8, 0.4))
+    best = sure or likely
+    sibling = best and ".".join([*parts[:place], best, *parts[place + 1 :]])
+    found = sibling if sure else _elsewhere(root, parts) or sibling
     return StageError(
         "there is no such field",
         "%s: %s" % (source, path),
@@ -115,7 +140,10 @@ def _assign(holder, name, annotation, value, path, source):
     where = "%s: %s" % (source, path)
     kind = _config_type(annotation)
     if kind is None or value is None:
-        setattr(holder, name, _checked(value, annotation, where))
+        checked = _checked(value, annotation, where)
+        if isinstance(holder, oneof.OneOfConfig) and name == "type":
+            _check_choice(holder, checked, where)
+        setattr(holder, name, checked)
         return
     if not isinstance(value, dict):
         raise _wrong_type(where, "a mapping of the fields of %s" % kind.__name__, value)
@@ -123,19 +151,17 @@ def _assign(holder, name, annotation, value, path, source):
         setattr(holder, name, kind())
     inner = getattr(holder, name)
     for part in sorted(value):
-        if part not in type(inner)._get_annotations():
+        if part not in field_types(type(inner)):
             raise _unknown(inner, inner, [str(part)], 0, where)
-        _assign(inner, part, type(inner)._get_annotations()[part], value[part], "%s.%s" % (path, part), source)
-    if isinstance(inner, oneof.OneOfConfig) and inner.type is not None and inner.type not in type(inner)._get_annotations():
-        known = sorted(set(type(inner)._get_annotations()) - {"type"})
-        best = _nearest(inner.type, known, 0.4)
-        raise StageError(
-            "there is no such choice",
-            "%s.type" % where,
-            "one of: %s" % ", ".join(known),
-            "`%s`" % inner.type,
-            "write `%s`" % best if best else "choose one of them",
-        )
+        _assign(inner, part, field_types(type(inner))[part], value[part], "%s.%s" % (path, part), source)
+
+
+def _check_choice(holder, value, where):
+    known = sorted(set(field_types(type(holder))) - {"type"})
+    if value is not None and value not in known:
+        best = _nearest(value, known, 0.4)
+        expected = "one of: %s" % ", ".join(known)
+        raise StageError("there is no such choice", where, expected, "`%s`" % value, "write `%s`" % best if best else "choose one of them")
 
 
 def _config_type(annotation):
@@ -165,7 +191,7 @@ def _checked(value, annotation, where):
         if value is None and annotation in (type(None), str):
             return None
         raise _wrong_type(where, _type_name(annotation), value)
-    if origin is not None and issubclass(origin, (list, tuple)) or origin is not None and origin.__name__ == "Sequence":
+    if origin in _SEQUENCES:
         if not isinstance(value, (list, tuple)):
             raise _wrong_type(where, _type_name(annotation), value)
         kind = (typing.get_args(annotation) or (typing.Any,))[0]
@@ -175,11 +201,11 @@ def _checked(value, annotation, where):
 
 def _scalar(value, kind, where):
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if kind is bool and isinstance(value, bool) or kind is str and isinstance(value, str):
+    if kind in (bool, str) and isinstance(value, kind):
         return value
     if kind is float and number and math.isfinite(value):
         return float(value)
-    if kind is int and number and value == int(value):
+    if kind is int and number and math.isfinite(value) and value == int(value):
         return int(value)
     if isinstance(kind, type) and issubclass(kind, base_config.Config) and isinstance(value, dict):
         made = kind()

@@ -5,7 +5,7 @@ Each rule raises StageError with the override that mends it, or returns warnings
 
 from garden_fields import field_paths, get_field
 
-from _garden.experiment import BACKGROUND, input_size, new_experiment, plain
+from _garden.experiment import BACKGROUND, new_experiment, plain
 from _runtime import StageError
 
 # Fields that train-garden does not read, and what says it instead. A path stands for all below it.
@@ -26,20 +26,21 @@ UNREAD = {
     "task.train_data.seed": "train-garden's parameter seed",
     "task.train_data.deterministic": "train-garden's parameter deterministic",
 }
+_READING = (
+    "tfds_name",
+    "tfds_split",
+    "file_type",
+    "cache",
+    "cycle_length",
+    "block_length",
+    "sharding",
+    "weights",
+    "enable_tf_data_service",
+)
 UNREAD.update(
     ("task.%s.%s" % (data, name), "the records are read from their shards")
     for data in ("train_data", "validation_data")
-    for name in (
-        "tfds_name",
-        "tfds_split",
-        "file_type",
-        "cache",
-        "cycle_length",
-        "block_length",
-        "sharding",
-        "weights",
-        "enable_tf_data_service",
-    )
+    for name in _READING
 )
 DECIDED = {
     "task.quantization": "train-garden's parameters `quantize: true` and its input `pretrained`, the checkpoint of a float training",
@@ -57,7 +58,7 @@ _RATE, _WARMUP = "trainer.optimizer_config.learning_rate", "trainer.optimizer_co
 
 
 def lint(experiment, data):
-    """Warnings about a filled experiment. data: garden_fill.Data. Raises StageError."""
+    """Warnings about a filled experiment. data: _configure.fill.Data. Raises StageError."""
     warnings = []
     for rule in (_decided, _foreign, _size, _architecture, _steps, _rate, _warmup, _unread):
         warnings += rule(experiment)
@@ -71,7 +72,7 @@ def lint(experiment, data):
 
 
 def check_overrides(overrides, classes):
-    """Refuse overrides that would be ignored: of what no stage reads, and of what the records and the other stages say. Raises StageError."""
+    """Refuse overrides that would be ignored: of what no stage reads, and of what the records and other stages say. Raises StageError."""
     for path in sorted(overrides):
         unread = next((name for name in UNREAD if path == name or path.startswith(name + ".")), None)
         if unread:

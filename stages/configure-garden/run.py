@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from garden_fields import get_field, lay_over, set_fields
-from garden_fill import DECAY_STEPS, Data, fill, follow_train_steps
+from garden_anchors import lint_anchors
+from garden_fields import flatten, get_field, lay_over, set_fields
+from garden_fill import DECAY_STEPS, fill, follow_train_steps
 from garden_lint import check_overrides, lint
 
+from _configure.fill import Data
 from _garden.experiment import FILE, input_size, new_experiment, print_experiment, quantization, read_yaml, versions
 from _garden.model import build_model
 from _runtime import run, write_json, write_text
@@ -13,23 +15,30 @@ from _runtime import run, write_json, write_text
 
 def main(task):
     """Write experiment.yaml (input paths are names inside the records artifact) and config.json (what was changed, and why)."""
-    data, template = Data(task.input("records")), Path(task.params["template"])
-    experiment = new_experiment()
-    lay_over(experiment, read_yaml(template), template.name)
-    before = {path: get_field(experiment, path) for path in (DECAY_STEPS, "trainer.train_steps")}
-    check_overrides(task.params["overrides"], len(data.classes))
-    changes = set_fields(experiment, task.params["overrides"], "overrides")
-    changes += follow_train_steps(before, experiment) + fill(experiment, data, task.warn)
-    for text in lint(experiment, data):
-        task.warn(text)
+    experiment, data, changes = fill_and_lint(task)
     check_builds(experiment, task.params["quantizable"])
     write_text(task.output / FILE, print_experiment(experiment))
     write_json(task.output / "config.json", summary(experiment, data, changes, task.warnings))
     task.tools.update(versions())
 
 
+def fill_and_lint(task):
+    """(the experiment, what the records say, the changes), with all that is refused or told before anything is built."""
+    data, template = Data(task.input("records")), Path(task.params["template"])
+    experiment = new_experiment()
+    lay_over(experiment, read_yaml(template), template.name)
+    before = {path: get_field(experiment, path) for path in (DECAY_STEPS, "trainer.train_steps")}
+    overrides = flatten(task.params["overrides"])
+    check_overrides(overrides, len(data.classes))
+    changes = set_fields(experiment, overrides, "overrides")
+    changes += follow_train_steps(before, experiment) + fill(experiment, data, task.input("records").path, task.warn)
+    for text in lint(experiment, data) + lint_anchors(experiment, data.train_boxes(), data.classes):
+        task.warn(text)
+    return experiment, data, changes
+
+
 def check_builds(experiment, quantizable):
-    """Have the Garden build the model, with fake-quantization if it shall be `quantizable`: what it refuses, training would refuse later."""
+    """Have the Garden build the model, fake-quantized if it shall be `quantizable`: what it refuses, training would refuse later."""
     experiment.task.quantization = quantization() if quantizable else None
     build_model(experiment)
     experiment.task.quantization = None

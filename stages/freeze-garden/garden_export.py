@@ -1,7 +1,7 @@
 """The one place where the Garden's conventions become ours.
 
-The Garden's detector is given normalized pixels, and detects boxes in pixels of the input and classes from 1, 0 being the background. Ours are
-fractions of the image and classes from 0, and the scores' first column, which nothing is decoded from, is the background's. So:
+The Garden's detector is given normalized pixels, and detects boxes in pixels of the input and classes from 1, 0 being the background. Ours
+are fractions of the image and classes from 0, and the scores' first column, which nothing is decoded from, is the background's. So:
 
 - outputs are taken before the Garden decodes: encodings and scores of each level in turn, in the order of the anchors;
 - anchors become centres and sizes in fractions of the input. The box coding is one of ratios, so encodings stay what they are;

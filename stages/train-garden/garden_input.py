@@ -1,9 +1,9 @@
 """What the model sees of the records: images as inference prepares them, then the Garden's own parsing, augmentation and anchor matching.
 
-The Garden resizes with half-pixel centres, may pad instead of stretching, and decodes a JPEG with whatever inverse DCT is the default. A model
-trained so would be used on other pixels than it knows: `_detection.resize` stretches each image to the input's size with TensorFlow 1's
-bilinear interpolation, and rounds. So the decoder does that here, with the same arithmetic, and the Garden's parser then finds an image that
-has its size already. Boxes are fractions of the image, which stretching leaves alone.
+The Garden resizes with half-pixel centres, may pad instead of stretching, and decodes a JPEG with whatever inverse DCT is the default. A
+model trained so would be used on other pixels than it knows: `_detection.resize` stretches each image to the input's size with TensorFlow
+1's bilinear interpolation, and rounds. So the decoder does that here, with the same arithmetic, and the Garden's parser then finds an image
+that has its size already. Boxes are fractions of the image, which stretching leaves alone.
 """
 
 import tensorflow as tf
@@ -34,7 +34,7 @@ class StretchingDecoder(tf_example_decoder.TfExampleDecoder):
 
 
 def make_decode(experiment, data):
-    """A function of a serialized example: (image, labels) as the Garden's task takes them. data: task.train_data or task.validation_data."""
+    """A function of a serialized example: (image, labels) as the Garden's task takes them. data: its train_data or validation_data."""
     model, options = experiment.task.model, data.parser
     parser = retinanet_input.Parser(
         output_size=list(model.input_size[:2]),
@@ -87,14 +87,15 @@ def evaluation_data(experiment, folder):
 
 
 def _files(data, folder):
+    """Paths of the shards that the experiment names, in order; names may be patterns."""
     names = [data.input_path] if isinstance(data.input_path, str) else list(data.input_path)
-    for name in names:
-        if not (folder / name).is_file():
-            raise StageError(
-                "the experiment names shards that the records do not have",
-                "experiment.yaml: input_path",
-                folder / name,
-                "no such file",
-                "run configure-garden on these records",
-            )
-    return [str(folder / name) for name in names]
+    found = [sorted(folder.glob(name)) for name in names]
+    if not all(found):
+        raise StageError(
+            "the experiment names shards that the records do not have",
+            "experiment.yaml: input_path",
+            folder / names[found.index([])],
+            "no such file",
+            "run configure-garden on these records",
+        )
+    return [str(path) for paths in found for path in paths]

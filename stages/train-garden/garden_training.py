@@ -1,15 +1,19 @@
 """The Garden's model in training: its task's own step, its optimizer, and what a checkpoint holds."""
 
+import time
+
+import numpy as np
 import tensorflow as tf
 from garden_input import training_data
 
 from _garden.model import build_model, checkpoint_of, make_task
-from _runtime import StageError
+from _training.randomness import RANDOM_OPERATIONS, refuse_random
 
 # What the Garden calls the parts of the loss, and what they are called here; the localization loss is still to be weighted.
 _LOSSES = {"total_loss": "loss", "cls_loss": "classification_loss", "box_loss": "localization_loss"}
-# Operations whose random numbers depend on how often they ran before, which no checkpoint holds.
-_RANDOM = frozenset(("RandomUniform", "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal", "Multinomial", "RandomShuffle"))
+_VALUES = (*_LOSSES.values(), "learning_rate")
+# Seconds that one call of TensorFlow shall take, so that what the call itself costs is lost in it and a stop waits little; most steps.
+_SECONDS, _MOST = 1.0, 100
 
 
 class Garden:
@@ -45,37 +49,52 @@ class _Value:
 
 
 class GardenTraining:
-    """Trains step by step (see _training.loop.Trainer)."""
+    """Trains as _training.loop.Trainer wants it.
+
+    seed: of shuffling; deterministic: each segment of the input has its own, and what draws at random within a step is refused.
+    """
 
     def __init__(self, garden, seed, deterministic):
         self._garden, self._seed, self._deterministic = garden, seed, deterministic
-        experiment = garden.experiment
+        experiment, model = garden.experiment, garden.model
         self._optimizer = garden.task.create_optimizer(experiment.trainer.optimizer_config, experiment.runtime)
-        self._checkpoint = checkpoint_of(garden.model, optimizer=self._optimizer, global_step=self._optimizer.iterations)
+        # Made before the step is traced, and before a checkpoint is restored.
+        self._optimizer._create_all_weights(model.trainable_variables)  # noqa: SLF001  there is no public way
+        self._checkpoint = checkpoint_of(model, optimizer=self._optimizer, global_step=self._optimizer.iterations)
         self._metrics = [_Value(name) for name in _LOSSES]
-        self._step = tf.function(self._train_step)
-        self._batches = None
-        self._checked = not deterministic
+        self._train, self._batches, self._at_once = None, None, 1
 
-    def _train_step(self, batch):
+    def begin(self, step):
+        """Start the input for the steps from `step` on; the first time, have TensorFlow trace the training step."""
+        garden = self._garden
+        self._batches = iter(training_data(garden.experiment, garden.records, self._seed, step, self._deterministic))
+        if self._train is None:
+            self._train = tf.function(self._steps)
+            traced = self._train.get_concrete_function(self._batches, tf.constant(1))
+            if self._deterministic:
+                check_repeatable(traced.graph.as_graph_def())
+
+    def _steps(self, batches, count):
+        """Train `count` steps; float32 [count, len(_VALUES)], the numbers that each step has to tell."""
+        told = tf.TensorArray(tf.float32, size=count)
+        for number in tf.range(count):
+            told = told.write(number, self._one_step(next(batches)))
+        return told.stack()
+
+    def _one_step(self, batch):
         rate = self._optimizer.learning_rate
         values = {"learning_rate": rate(self._optimizer.iterations) if callable(rate) else tf.identity(rate)}
         self._garden.task.train_step(batch, self._garden.model, self._optimizer, self._metrics)
         values.update((_LOSSES[metric.name], metric.result()) for metric in self._metrics)
-        return values
-
-    def begin(self, step):
-        """Start the input for the steps from `step` on."""
-        garden = self._garden
-        self._batches = iter(training_data(garden.experiment, garden.records, self._seed, step, self._deterministic))
+        return tf.stack([tf.cast(values[name], tf.float32) for name in _VALUES])
 
     def advance(self, most):
-        """Run a step; a list with a dict of its `loss`, the parts of that and the `learning_rate`."""
-        batch = next(self._batches)
-        if not self._checked:
-            check_repeatable(self._step.get_concrete_function(batch))
-            self._checked = True
-        return [{name: float(value) for name, value in self._step(batch).items()}]
+        """Run as many steps as take about a second, and at most `most`: a list with a dict for each."""
+        count, start = min(most, self._at_once), time.monotonic()
+        rows = self._train(self._batches, tf.constant(count)).numpy()
+        pace = (time.monotonic() - start) / count
+        self._at_once = int(np.clip(_SECONDS / pace, 1, _MOST))
+        return [dict(zip(_VALUES, row.tolist())) for row in rows]
 
     def global_step(self):
         """Steps done, as the optimizer counts them."""
@@ -86,21 +105,12 @@ class GardenTraining:
         self._checkpoint.write(prefix)
 
     def restore(self, prefix):
-        """Set every variable from a checkpoint of this same training; the optimizer's follow once it has them."""
-        self._checkpoint.read(prefix).assert_existing_objects_matched()
+        """Set every variable from a checkpoint of this same training."""
+        self._checkpoint.read(prefix).assert_consumed()
 
 
-def check_repeatable(function):
-    """Refuse a training step, a concrete function, that draws random numbers: a resumed training would draw others. Raises StageError."""
-    graph = function.graph.as_graph_def()
-    drawn = [
-        node.name for nodes in (graph.node, *(each.node_def for each in graph.library.function)) for node in nodes if node.op in _RANDOM
-    ]
-    if drawn:
-        raise StageError(
-            "deterministic training is not possible with this experiment",
-            drawn[0],
-            "no random choice within a step",
-            "%d" % len(drawn),
-            "set the backbone's stochastic_depth_drop_rate to 0, or `deterministic: false`",
-        )
+def check_repeatable(graph):
+    """Refuse a training step, as a GraphDef, that draws random numbers: a resumed training would draw others. Raises StageError."""
+    for node in (*graph.node, *(node for function in graph.library.function for node in function.node_def)):
+        if node.op in RANDOM_OPERATIONS:
+            raise refuse_random(node.name, node.op)

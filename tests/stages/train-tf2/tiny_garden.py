@@ -81,6 +81,9 @@ def write_records(folder, train=4, val=2):
         examples = [_example(number + place) for place in range(1, count + 1)]
         number += count
         files = [_write_shard(folder / ("%s.record-%05d-of-%05d" % (split, at, shards)), examples[at::shards]) for at in range(shards)]
+        sizes = [(label, at + 1, box[3] - box[1], box[2] - box[0]) for at in range(count) for label, box in boxes(number - count + at + 1)]
+        kinds = [("class", "i4"), ("image", "i4"), ("width", "f4"), ("height", "f4")]
+        np.save(str(folder / (split + ".boxes.npy")), np.array(sizes, kinds))
         splits[split] = {"images": count, "objects": 2 * count, "per_class": dict.fromkeys(CLASSES, count), "shards": files}
     (folder / "records.json").write_text(json.dumps({"schema": 2, "classes": CLASSES, "splits": splits}), encoding="utf-8")
     items = "".join('item {\n  id: %d\n  name: "%s"\n}\n' % item for item in enumerate(CLASSES, 1))
