@@ -3,13 +3,16 @@
 import hashlib
 import io
 import json
+import os
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import yaml
 from PIL import Image
 
-from stage_helpers import artifact
+from stage_helpers import STAGES, Outcome, artifact
 
 CLASSES = ["circle", "square", "triangle"]
 SIZE = 64
@@ -78,7 +81,7 @@ def write_records(folder, train=4, val=2):
     folder.mkdir(parents=True)
     splits, number = {}, 0
     for split, count, shards in (("train", train, 2), ("val", val, 1)):
-        examples = [_example(number + place) for place in range(1, count + 1)]
+        examples = [example(number + place) for place in range(1, count + 1)]
         number += count
         files = [_write_shard(folder / ("%s.record-%05d-of-%05d" % (split, at, shards)), examples[at::shards]) for at in range(shards)]
         sizes = [(label, at + 1, box[3] - box[1], box[2] - box[0]) for at in range(count) for label, box in boxes(number - count + at + 1)]
@@ -120,16 +123,23 @@ def boxes(number):
     return [(number % 3 + 1, (0.1, 0.1, 0.5, 0.45)), ((number + 1) % 3 + 1, (0.5, 0.5, 0.95, 0.9))]
 
 
-def _example(number):
+def encoded(number):
+    """The JPEG file of a picture, as the records have it."""
+    stream = io.BytesIO()
+    Image.fromarray(picture(number)).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def example(number, image=None):
+    """A serialized tf.Example of a picture and its boxes. image: another file of it, as bytes."""
     import tensorflow as tf
 
-    pixels, stream = picture(number), io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG")
+    height, width, _ = picture(number).shape
     features = {
-        "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[stream.getvalue()])),
+        "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image or encoded(number)])),
         "image/source_id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"%d" % number])),
-        "image/height": tf.train.Feature(int64_list=tf.train.Int64List(value=[pixels.shape[0]])),
-        "image/width": tf.train.Feature(int64_list=tf.train.Int64List(value=[pixels.shape[1]])),
+        "image/height": tf.train.Feature(int64_list=tf.train.Int64List(value=[height])),
+        "image/width": tf.train.Feature(int64_list=tf.train.Int64List(value=[width])),
     }
     found = boxes(number)
     features["image/object/class/label"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label for label, _ in found]))
@@ -137,3 +147,11 @@ def _example(number):
         value = [box[place] for _, box in found]
         features["image/object/bbox/" + corner] = tf.train.Feature(float_list=tf.train.FloatList(value=value))
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+def run_prepared(folder, stage):
+    """Run the stage in a folder in which `write_task` has made its task, with what lies in its scratch folder already."""
+    environment = dict(ENV, PATH=os.environ["PATH"], HOME=str(folder), PYTHONPATH=str(STAGES), PYTHONHASHSEED="0", MPLBACKEND="Agg")
+    command = [sys.executable, str(STAGES / stage / "run.py"), str(folder / "task.json")]
+    done = subprocess.run(command, env=environment, cwd=str(folder), capture_output=True, text=True, timeout=600, check=False)
+    return Outcome(folder, done.returncode, done.stdout + done.stderr)

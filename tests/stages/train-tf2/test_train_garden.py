@@ -1,0 +1,287 @@
+"""train-garden: what the model sees, whose weights it starts from, and trainings in float and quantization-aware of a few steps."""
+
+import copy
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tiny_garden
+from _runtime import StageError, Task
+
+from stage_helpers import artifact, load, run_program, write_task
+
+DETERMINISTIC = dict(tiny_garden.TRAIN, deterministic=True)
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    return tiny_garden.write_records(tmp_path_factory.mktemp("records") / "records")
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory, records):
+    """The experiment-config artifact of the tiny template."""
+    folder = tmp_path_factory.mktemp("config")
+    params = {"template": tiny_garden.write_template(folder / "tiny.yaml"), "overrides": {}, "quantizable": False}
+    load("configure-garden", "run").main(Task(write_task(folder / "run", "configure-garden", params, {"records": records})))
+    return artifact("configure", "experiment-config", folder / "run" / "output")
+
+
+@pytest.fixture
+def experiment(config):
+    from pathlib import Path
+
+    from _garden.experiment import read_experiment
+
+    return read_experiment(Path(config["path"]) / "experiment.yaml")
+
+
+@pytest.fixture(scope="module")
+def inputs(records, config):
+    """inputs(pretrained): of a train task; pretrained: the folder of a checkpoint-garden artifact."""
+
+    def call(pretrained=None):
+        start = pretrained and artifact("train", "checkpoint-garden", pretrained)
+        return {"records": records, "config": config, "pretrained": start}
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def float_run(tmp_path_factory, inputs):
+    """A float training of four steps, evaluated after two."""
+    done = run_program(
+        tmp_path_factory.mktemp("float") / "run", "train-garden", dict(tiny_garden.TRAIN, evaluate_every=2), inputs(), env=tiny_garden.ENV
+    )
+    assert done.code == 0, done.log
+    return done
+
+
+@pytest.fixture(scope="module")
+def quantized_run(tmp_path_factory, inputs, float_run):
+    """A deterministic quantization-aware training of four steps from `float_run`; its checkpoints of steps 2 and 4 stay in scratch."""
+    params = dict(DETERMINISTIC, quantize=True)
+    done = run_program(tmp_path_factory.mktemp("quantized") / "run", "train-garden", params, inputs(float_run.output), env=tiny_garden.ENV)
+    assert done.code == 0, done.log
+    return done
+
+
+class TestInput:
+    @pytest.mark.parametrize("encoding", ["JPEG", "PNG"])
+    @pytest.mark.parametrize("size", [(64, 64), (32, 96)])
+    def test_an_image_is_the_one_that_inference_sees(self, encoding, size):
+        import tensorflow as tf
+        from _detection.resize import load_rgb, model_input
+        from PIL import Image
+
+        decoder = load("train-garden", "garden_input").StretchingDecoder(size)
+        stream = io.BytesIO()
+        Image.fromarray(tiny_garden.picture(3)).save(stream, encoding)
+        decoded = decoder.decode(tf.constant(tiny_garden.example(3, stream.getvalue())))["image"].numpy()
+        assert decoded.dtype == np.uint8
+        assert np.array_equal(decoded, model_input(load_rgb(stream), *size)[0])
+
+    def test_pixels_are_normalized_as_is_told_of_the_exported_model(self, experiment):
+        import tensorflow as tf
+        from _detection.resize import load_rgb, model_input
+        from _garden.experiment import MEAN, STD
+
+        decode = load("train-garden", "garden_input").make_decode(experiment, experiment.task.validation_data)
+        image, _ = decode(tf.constant(tiny_garden.example(1)))
+        pixels = model_input(load_rgb(io.BytesIO(tiny_garden.encoded(1))), 64, 64)[0].astype(np.float64)
+        assert np.abs(image.numpy() - (pixels - MEAN) / STD).max() < 1e-5
+
+    def test_boxes_are_stretched_with_the_image(self, experiment):
+        import tensorflow as tf
+
+        decode = load("train-garden", "garden_input").make_decode(experiment, experiment.task.validation_data)
+        _, labels = decode(tf.constant(tiny_garden.example(1)))
+        found = labels["groundtruths"]["boxes"].numpy()[:2]
+        assert np.allclose(found, np.array([box for _, box in tiny_garden.boxes(1)]) * 64, atol=1e-4)
+
+    def test_a_deterministic_input_is_the_same_for_the_same_step_and_another_for_another(self, experiment, records):
+        from pathlib import Path
+
+        training_data = load("train-garden", "garden_input").training_data
+
+        def batches(seed, step):
+            data = training_data(experiment, Path(records["path"]), seed, step, deterministic=True)
+            return [images.numpy().tobytes() for images, _ in data.take(2)]
+
+        assert batches(1, 0) == batches(1, 0)
+        assert batches(1, 0) != batches(1, 2)
+        assert batches(1, 0) != batches(2, 0)
+
+    def test_shards_that_the_records_do_not_have_are_refused(self, experiment, tmp_path):
+        with pytest.raises(StageError) as error:
+            load("train-garden", "garden_input").training_data(experiment, tmp_path, 1, 0, deterministic=False)
+        assert error.value.remedy == "run configure-garden on these records"
+
+
+class TestRefused:
+    """Before a model is built."""
+
+    @pytest.fixture
+    def pretrained(self, experiment):
+        about = {"classes": tiny_garden.CLASSES, "quantized": False, "step": 4}
+        made = type("Pretrained", (), {})()
+        made.about, made.experiment, made.quantized, made.step = about, copy.deepcopy(experiment), False, 4
+        return made
+
+    @pytest.fixture
+    def check(self, experiment):
+        return lambda pretrained, quantized=False: load("train-garden", "garden_pretrained").check_pretrained(
+            pretrained, experiment, tiny_garden.CLASSES, quantized
+        )
+
+    def test_quantization_without_a_float_checkpoint(self, run_here, inputs):
+        error = run_here("train-garden", dict(tiny_garden.TRAIN, quantize=True, intra_op_threads=2, inter_op_threads=2), inputs()).error
+        assert error["where"] == "train-garden.quantize"
+        assert "`pretrained`" in error["remedy"]
+
+    def test_a_frozen_backbone_with_quantization(self, experiment, pretrained):
+        experiment.task.freeze_backbone = True
+        with pytest.raises(StageError) as error:
+            load("train-garden", "garden_work").check_quantize(True, pretrained, experiment)
+        assert error.value.where == "experiment.yaml: task.freeze_backbone"
+
+    def test_a_quantized_checkpoint_for_a_float_training(self, check, pretrained):
+        pretrained.quantized = True
+        with pytest.raises(StageError, match="the pretrained model is quantized"):
+            check(pretrained)
+
+    def test_a_checkpoint_of_other_classes(self, check, pretrained):
+        pretrained.about = dict(pretrained.about, classes=["circle", "triangle", "square"])
+        with pytest.raises(StageError, match="other classes"):
+            check(pretrained)
+
+    def test_a_checkpoint_of_another_architecture_with_the_field(self, check, pretrained):
+        pretrained.experiment.task.model.backbone.mobilenet.filter_size_scale = 0.5
+        with pytest.raises(StageError) as error:
+            check(pretrained)
+        assert error.value.where == "experiment.yaml: task.model.backbone.mobilenet.filter_size_scale"
+        assert "override `task.model.backbone.mobilenet.filter_size_scale: 0.5`" in error.value.remedy
+
+    def test_another_suppression_of_boxes_is_no_other_architecture(self, check, pretrained):
+        pretrained.experiment.task.model.detection_generator.nms_iou_threshold = 0.7
+        check(pretrained)
+
+    def test_a_checkpoint_of_tensorflow_1(self, tmp_path):
+        import tensorflow as tf
+        from _garden.model import stored_variables
+
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            tf.compat.v1.get_variable("layer/weights", [2], use_resource=False)
+            session.run(tf.compat.v1.global_variables_initializer())
+            tf.compat.v1.train.Saver().save(session, str(tmp_path / "old"))
+        with pytest.raises(StageError, match="one of TensorFlow 1"):
+            stored_variables(str(tmp_path / "old"))
+
+    def test_a_damaged_checkpoint(self, tmp_path):
+        from _garden.model import stored_variables
+
+        (tmp_path / "bad.index").write_bytes(b"0" * 200)
+        with pytest.raises(StageError, match="cannot be read"):
+            stored_variables(str(tmp_path / "bad"))
+
+    def test_a_random_choice_within_a_deterministic_step(self):
+        import tensorflow as tf
+
+        traced = tf.function(lambda: tf.random.uniform([2])).get_concrete_function()
+        with pytest.raises(StageError, match="deterministic training is not possible"):
+            load("train-garden", "garden_training").check_repeatable(traced.graph.as_graph_def())
+
+
+@pytest.mark.slow
+class TestFloat:
+    def test_what_a_float_training_leaves(self, float_run):
+        about = float_run.json("checkpoint.json")
+        assert {name: about[name] for name in ("step", "prefix", "classes", "quantized", "num_steps", "warm_start", "pretrained_step")} == {
+            "step": 4,
+            "prefix": "model.ckpt-4",
+            "classes": tiny_garden.CLASSES,
+            "quantized": False,
+            "num_steps": 4,
+            "warm_start": None,
+            "pretrained_step": None,
+        }
+        assert [entry["step"] for entry in about["evaluations"]] == [2, 4]
+        assert all(0 <= entry["map"] <= entry["map50"] <= 1 and entry["loss"] > 0 for entry in about["evaluations"])
+
+    def test_the_history_has_every_step_with_its_learning_rate(self, float_run):
+        steps = float_run.json("history.json")["steps"]
+        assert [entry["step"] for entry in steps] == [1, 2, 3, 4]
+        assert steps[0]["learning_rate"] == pytest.approx(0.001)  # of the warm-up
+        assert all(entry["loss"] > 0 for entry in steps)
+
+    def test_events_are_there_for_tensorboard(self, float_run):
+        assert list((float_run.output / "events" / "train").iterdir())
+        assert list((float_run.output / "events" / "eval").iterdir())
+
+    def test_the_gardens_own_programs_find_the_model_in_the_checkpoint(self, float_run, experiment):
+        from _garden.model import build_model, restore
+
+        model = build_model(experiment)
+        before = model.weights[0].numpy()
+        assert restore(model, str(float_run.output / "model.ckpt-4")) == len(model.weights)
+        assert not np.array_equal(before, model.weights[0].numpy())
+        experiment.task.init_checkpoint = str(float_run.output / "model.ckpt-4")
+        load("train-garden", "garden_training").Garden(experiment, None).task.initialize(model)
+
+    def test_a_checkpoint_of_another_size_is_refused(self, float_run, experiment):
+        from _garden.model import build_model, restore
+
+        experiment.task.model.head.num_filters = 8
+        with pytest.raises(StageError, match="of another model"):
+            restore(build_model(experiment), str(float_run.output / "model.ckpt-4"))
+
+
+def messages(done):
+    """What the stage told the user."""
+    lines = [json.loads(line) for line in done.log.splitlines() if line.startswith('{"edgemill"')]
+    return [line["text"] for line in lines if line["edgemill"] == "message"]
+
+
+@pytest.mark.slow
+class TestQuantized:
+    def test_every_pretrained_variable_is_restored_and_told(self, quantized_run):
+        (text,) = [text for text in messages(quantized_run) if "restored" in text]
+        assert text == "pretrained step 4: restored 308 of 308 variables (backbone 260 of 260, decoder 20 of 20, head 28 of 28)"
+        assert quantized_run.json("checkpoint.json")["warm_start"] == {"restored": 308, "missing": 0, "other_shape": 0}
+
+    def test_what_a_quantization_aware_training_leaves(self, quantized_run):
+        about = quantized_run.json("checkpoint.json")
+        assert (about["quantized"], about["pretrained_step"], about["step"], about["intra_op_threads"]) == (True, 4, 4, 1)
+        text = (quantized_run.output / "experiment.yaml").read_text()
+        assert "pretrained_original_checkpoint: null" in text
+        assert "quantize_detection_decoder: true" in text
+
+    def test_without_the_patch_the_decoder_would_start_anew_and_is_refused(self, float_run, experiment, monkeypatch):
+        import tensorflow_model_optimization as tfmot
+        from _garden.model import build_model, quantize, restore
+
+        def forgetful(decoder):
+            return decoder.__class__.from_config(decoder.get_config())
+
+        monkeypatch.setattr(tfmot.quantization.keras, "remove_input_range", forgetful)
+        model = build_model(experiment)
+        restore(model, str(float_run.output / "model.ckpt-4"))
+        with pytest.raises(StageError) as error:
+            quantize(experiment, model)
+        assert str(error.value) == "quantizing the model dropped pretrained weights of its decoder"
+        assert error.value.expected == "all 20 variables"
+
+    def test_a_resumed_training_gives_the_bytes_of_one_that_never_stopped(self, quantized_run, inputs, float_run, tmp_path):
+        folder = tmp_path / "run"
+        write_task(folder, "train-garden", dict(DETERMINISTIC, quantize=True), inputs(float_run.output))
+        checkpoints = folder / "scratch" / "checkpoints"
+        shutil.copytree(str(quantized_run.output.parent / "scratch" / "checkpoints"), str(checkpoints))
+        for path in checkpoints.glob("model.ckpt-4.*"):
+            path.unlink()
+        done = tiny_garden.run_prepared(folder, "train-garden")
+        assert done.code == 0, done.log
+        assert "resuming from step 2" in messages(done)
+        for name in ("model.ckpt-4.index", "model.ckpt-4.data-00000-of-00001", "checkpoint.json", "experiment.yaml"):
+            assert (done.output / name).read_bytes() == (quantized_run.output / name).read_bytes(), name
