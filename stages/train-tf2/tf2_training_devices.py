@@ -18,7 +18,7 @@ def set_threads(intra_op, inter_op, deterministic):
 
 
 def use_deterministic_operations():
-    """Let every operation compute the same bits each time; what cannot raises an error. Dropout's generators become part of checkpoints."""
+    """Let every operation compute the same bits each time; one that cannot raises an error. Dropout layers get generators of their own."""
     tf.config.experimental.enable_op_determinism()
     tf.keras.backend.experimental.enable_tf_random_generator()
 

@@ -1,9 +1,12 @@
 """COCO metrics of a checkpoint on the evaluation split, in one model that is built and traced once and used for every evaluation."""
 
+from contextlib import nullcontext
+
 import tensorflow as tf
 from object_detection import eval_util, inputs, model_lib, model_lib_v2
 from object_detection.core import standard_fields
 from object_detection.utils import label_map_util, visualization_utils
+from tf2_training_input import sequential_input
 from tf2_training_model import build_model
 
 from _training.progress import as_map
@@ -19,9 +22,9 @@ class Evaluator:
     What the API's own loop does (model_lib_v2.eager_eval_loop), which traces the model anew for each checkpoint.
     """
 
-    def __init__(self, config, seed, events):
+    def __init__(self, config, seed, deterministic, events):
         """config: a TrainEvalPipelineConfig with absolute paths; events: a _training.events.Events for TensorBoard."""
-        self._config, self._seed, self._events = config, seed, events
+        self._config, self._seed, self._deterministic, self._events = config, seed, deterministic, events
         self._model = None
 
     def evaluate(self, prefix, step):
@@ -53,11 +56,12 @@ class Evaluator:
         self._eval_config, reader = config.eval_config, config.eval_input_reader[0]
         if _COCO not in self._eval_config.metrics_set:
             self._eval_config.metrics_set.append(_COCO)
-        reader.num_epochs, reader.shuffle = 1, False  # each picture once: without this the API reads them without end
+        reader.num_epochs, reader.shuffle, reader.drop_remainder = 1, False, False  # each picture once
         tf.keras.utils.set_random_seed(self._seed)
         self._categories = label_map_util.create_category_index_from_labelmap(reader.label_map_path)
         self._model = build_model(config, is_training=False)
-        self._dataset = inputs.eval_input(self._eval_config, reader, config.model, model=self._model)
+        with sequential_input(self._seed) if self._deterministic else nullcontext():
+            self._dataset = inputs.eval_input(self._eval_config, reader, config.model, model=self._model)
         self._run = tf.function(self._detect)
 
     def _detect(self, features, labels):

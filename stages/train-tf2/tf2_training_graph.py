@@ -41,7 +41,9 @@ class TrainingGraph:
     def begin(self, step):
         """Start the input for the steps from `step` on; the first time, have TensorFlow trace the training step."""
         if self._deterministic:
-            with sequential_input(segment_seed(self._seed, step)):
+            seed = segment_seed(self._seed, step)
+            reset_dropout(self.model, seed)
+            with sequential_input(seed):
                 self._iterator = self._make_iterator()
         else:
             self._iterator = self._make_iterator()
@@ -49,7 +51,7 @@ class TrainingGraph:
             self._train = tf.function(self._steps)
             traced = self._train.get_concrete_function(self._iterator, tf.constant(1))
             if self._deterministic:
-                _check_random(traced.graph.as_graph_def())
+                check_random(traced.graph.as_graph_def())
 
     def _make_iterator(self):
         make = self._strategy.distribute_datasets_from_function
@@ -113,7 +115,19 @@ def _short_name(name):
     return {"Loss/total_loss": "loss"}.get(name, name.rsplit("/", 1)[-1])
 
 
-def _check_random(graph):
+def reset_dropout(model, seed):
+    """Let a model's dropout layers draw from `seed` on: their generators' states are in no checkpoint. Returns how many there are.
+
+    Only with generators of their own (see tf2_training_devices.use_deterministic_operations) can they be reset.
+    """
+    layers = [layer for layer in model.submodules if isinstance(layer, tf.keras.__internal__.layers.BaseRandomLayer)]
+    generators = [layer._random_generator._generator for layer in layers]  # noqa: SLF001  no public way leads there
+    for number, generator in enumerate(generators):
+        generator.reset_from_seed(seed + number)
+    return len(generators)
+
+
+def check_random(graph):
     """StageError where a traced training step draws at random from what is in no checkpoint."""
     for function in graph.library.function:
         for node in function.node_def:

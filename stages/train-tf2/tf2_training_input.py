@@ -50,10 +50,10 @@ def _dataset(reader, batch_size, transform, seed):
     dataset = tf.data.TFRecordDataset(files, buffer_size=8 << 20)
     if reader.shuffle:
         dataset = dataset.shuffle(reader.shuffle_buffer_size, seed=seed, reshuffle_each_iteration=True)
-    dataset = dataset.repeat(reader.num_epochs or None)
+    dataset = dataset.repeat(reader.num_epochs or None).shard(reader.sample_1_of_n_examples, 0)
     with _seeded_crops(seed):
         dataset = dataset.map(lambda record: transform(decoder.decode(record)))
-    return dataset.batch(batch_size, drop_remainder=True).prefetch(reader.num_prefetch_batches)
+    return dataset.batch(batch_size, drop_remainder=reader.drop_remainder).prefetch(reader.num_prefetch_batches)
 
 
 @contextmanager

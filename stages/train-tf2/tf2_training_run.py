@@ -41,7 +41,7 @@ def train(task):
         trainer = Trainer(
             task,
             lambda: TrainingGraph(config, strategy, seed, plan.deterministic),
-            Evaluator(config, seed, evaluation_events),
+            Evaluator(config, seed, plan.deterministic, evaluation_events),
             folder,
             train_events,
             plan,

@@ -1,5 +1,6 @@
 """Start from another model's object-based checkpoint: take what fits by its place in the model and its shape, and say what did not."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import tensorflow as tf
@@ -17,9 +18,11 @@ def warm_start(model, prefix, kind, config):
     config: of the model, for messages. Returns {"restored": [names], "missing": [names], "other_shape": [{"name", "checkpoint",
     "model"}]}, sorted by name. Raises StageError where the checkpoint is no object-based one, or of another architecture.
     """
-    reader = _open(prefix)
-    shapes = reader.get_variable_to_shape_map()
-    keys = _matched_keys(_root(model, prefix, kind), prefix)
+    with _readable(prefix):
+        reader = tf.train.load_checkpoint(prefix)
+        shapes = reader.get_variable_to_shape_map()
+        check_version(shapes, prefix, 2)
+        keys = _matched_keys(_root(model, prefix, kind), prefix)
     wanted = _backbone(model).variables if kind == "classification" else _all_variables(model)
     must = {id(variable) for variable in (wanted if kind == "full" else _must_fit(model, kind))}
     fitting, missing, other = [], [], []
@@ -35,18 +38,20 @@ def warm_start(model, prefix, kind, config):
     if not fitting or must - fitted:
         lost = [variable.name.split(":")[0] for variable in wanted if id(variable) in must - fitted]
         raise _other_model(prefix, kind, config, shapes, {"missing": missing, "other_shape": other}, lost)
-    for variable, key in fitting:
-        variable.assign(reader.get_tensor(key))
+    with _readable(prefix):
+        values = [reader.get_tensor(key) for _, key in fitting]
+    for (variable, _), value in zip(fitting, values):
+        variable.assign(value)
     return {"restored": [variable.name.split(":")[0] for variable, _ in fitting], "missing": missing, "other_shape": other}
 
 
-def _open(prefix):
+@contextmanager
+def _readable(prefix):
+    """Within this context, what TensorFlow raises of a damaged checkpoint becomes a StageError."""
     try:
-        reader = tf.train.load_checkpoint(prefix)
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        yield
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
         raise unreadable(prefix, 2, error) from error
-    check_version(reader.get_variable_to_shape_map(), prefix, 2)
-    return reader
 
 
 def _backbone(model):

@@ -38,5 +38,8 @@ def restore_fitting(session, variables, prefix):
             "%d variables, as `%s`" % (len(shapes), min(shapes) if shapes else ""),
             "use a checkpoint of the same architecture and depth multiplier",
         )
-    tf.train.Saver(fitting).restore(session, prefix)
+    try:
+        tf.train.Saver(fitting).restore(session, prefix)
+    except tf.errors.OpError as error:
+        raise unreadable(prefix, 1, error) from error
     return {"restored": sorted(variable.op.name for variable in fitting.values()), "missing": missing, "other_shape": other}

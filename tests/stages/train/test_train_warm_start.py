@@ -84,6 +84,14 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, content):
         restore(prefix, same=[1])
 
 
+def test_a_checkpoint_whose_data_is_cut_is_refused(tmp_path):
+    prefix = shared.find_checkpoint(write(tmp_path, same=[1.0] * 100), 1)
+    data = tmp_path / "model.ckpt.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:200])
+    with pytest.raises(StageError, match="cannot be read"):
+        restore(prefix, same=[100])
+
+
 @pytest.mark.parametrize(
     "optimizer",
     [tf.train.AdamOptimizer(0.1), tf.train.RMSPropOptimizer(0.1, momentum=0.9), tf.train.MomentumOptimizer(0.1, 0.9)],
