@@ -6,6 +6,7 @@ only if its seal does and all its files have the content that the seal says; oth
 
 import json
 import re
+import shutil
 from typing import Any, NamedTuple
 
 from _runtime import sha256_file, write_json
@@ -34,6 +35,9 @@ class CheckpointFolder:
     def __init__(self, path):
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
+        # TensorFlow 2 writes into such a folder first; one that is there now was left by a kill.
+        for left in path.glob("model.ckpt-*_temp"):
+            shutil.rmtree(str(left))
 
     def prefix(self, step):
         """Path of the checkpoint of `step` without extension, as TensorFlow wants it."""

@@ -126,3 +126,12 @@ def test_sealing_again_replaces_what_is_known(folder):
     folder.seal(300, {"evaluated": True})
     assert folder.newest()[0].state == {"evaluated": True}
     assert set(json.loads((folder.path / SEAL).read_text())["files"]) == {INDEX, DATA}
+
+
+def test_what_a_kill_left_of_a_checkpoint_that_was_being_written_is_removed(folder):
+    half = folder.path / "model.ckpt-400_temp"
+    half.mkdir()
+    (half / "part-00000-of-00001.index").write_bytes(b"half")
+    again = checkpoints.CheckpointFolder(folder.path)
+    assert not half.exists()
+    assert again.newest()[0].step == 300
