@@ -145,7 +145,7 @@ class _Rules:
                     "the model has a custom operator that no runtime brings",
                     self.places.operator(operator),
                     "%s alone" % POSTPROCESS,
-                    operator.op or "one without a name",
+                    "%s%s" % (operator.op or "one without a name", self.places.of_layer(operator)),
                     "use a feature extractor and box predictor that TensorFlow Lite has operators for",
                 )
             if operator.op.startswith("OPERATOR_"):

@@ -33,6 +33,11 @@ class Places:
         """Such as "model.tflite, operator CONV_2D 3"."""
         return "%s, operator %s %d" % (self._where, operator.op, operator.index)
 
+    def of_layer(self, operator):
+        """Such as ", of the layer BoxPredictor"; nothing where the names do not tell."""
+        scopes = [scope_of(self.model.tensors[index].name) for index in operator.outputs[:1]]
+        return ", of the layer %s" % scopes[0] if any(scopes) else ""
+
     def tensor(self, tensor):
         """Such as "model.tflite, tensor Conv/Relu6"."""
         return "%s, tensor %s" % (self._where, tensor.name)

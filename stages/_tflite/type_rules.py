@@ -143,7 +143,7 @@ def int8_operators(places, _expected):
         if operator.op not in (*_CONVERSIONS, POSTPROCESS) and any(tensor.type == "float32" for tensor in outputs):
             yield StageError(
                 "an operator of the int8 model computes in float32",
-                "%s, of the layer %s" % (places.operator(operator), scope_of(outputs[0].name) or outputs[0].name),
+                places.operator(operator) + places.of_layer(operator),
                 "int8",
                 "%s that makes the float32 tensor %s" % (operator.op, outputs[0].name),
                 _NO_INT8,

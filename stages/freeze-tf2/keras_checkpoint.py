@@ -41,7 +41,7 @@ def restore_model(config, prefix, step, size):
         raise StageError(
             "the checkpoint is of another model", prefix, "the shapes of the config's model", _first_line(error), _ANOTHER
         ) from None
-    except tf.errors.OpError as error:
+    except (tf.errors.OpError, IndexError) as error:
         raise _unreadable(prefix, error) from None
     _check_restored(model.variables, prefix)
     return Restored(model, anchors, len(model.variables))
@@ -52,7 +52,7 @@ def _check_checkpoint(prefix, step):
         reader = tf.train.load_checkpoint(prefix)
         keys = reader.get_variable_to_shape_map()
         stored = int(reader.get_tensor(_STEP)) if _STEP in keys else step
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as error:
         raise _unreadable(prefix, error) from None
     if _OBJECTS not in keys:
         raise StageError(
