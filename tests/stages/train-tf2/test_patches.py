@@ -160,3 +160,63 @@ class TestTensorFlow:
             drawn[label] = image
         above = {label: image[16:30].any() for label, image in drawn.items()}
         assert above == {"": False, "circle: 99%": True}
+
+
+def numbered(layers):
+    """A quantized model of Keras layers, with weights that no initializer makes."""
+    import tensorflow_model_optimization as tfmot
+
+    model = tfmot.quantization.keras.quantize_model(layers)
+    model.set_weights([np.full(value.shape, number, value.dtype) for number, value in enumerate(model.get_weights(), 100)])
+    return model
+
+
+def kept(before, after):
+    """Names of the variables of `after` whose values are among those that `before` has in the layer of the same name."""
+    return [
+        variable.name
+        for layer in after.layers
+        for variable in layer.weights
+        if any(np.array_equal(variable.numpy(), value) for value in before.get_layer(layer.name).get_weights())
+    ]
+
+
+@pytest.fixture(scope="module")
+def functional():
+    """A quantized functional model."""
+    import tf_keras
+
+    image = tf_keras.layers.Input([4, 4, 2])
+    return numbered(tf_keras.Model(image, tf_keras.layers.Conv2D(3, 1)(tf_keras.layers.Conv2D(2, 1)(image))))
+
+
+class TestQuantization:
+    """tfmot's remove_input_range, by which the Model Garden has a decoder quantized without the ranges of its inputs."""
+
+    QUANTIZE = "tensorflow_model_optimization/python/core/quantization/keras/quantize.py"
+
+    def test_taking_the_inputs_range_out_keeps_every_weight_that_is_left(self, functional):
+        import tensorflow_model_optimization as tfmot
+
+        with tfmot.quantization.keras.quantize_scope():
+            after = tfmot.quantization.keras.remove_input_range(functional)
+        assert len(functional.weights) - len(after.weights) == 2  # its least and its largest value
+        assert len(kept(functional, after)) == len(after.weights)
+
+    def test_without_the_patch_all_of_them_are_new(self, functional):
+        module = importlib.import_module(self.QUANTIZE[: -len(".py")].replace("/", "."))
+        original = dict(vars(module))
+        exec(compile(originals()[self.QUANTIZE], self.QUANTIZE, "exec"), original)
+        with module.quantize_scope():
+            after = original["remove_input_range"](functional)
+        assert after.weights
+        assert not kept(functional, after)
+
+    def test_a_sequential_model_keeps_its_weights_too(self):
+        import tensorflow_model_optimization as tfmot
+        import tf_keras
+
+        model = numbered(tf_keras.Sequential([tf_keras.layers.Dense(3, input_shape=(4,)), tf_keras.layers.Dense(2)]))
+        with tfmot.quantization.keras.quantize_scope():
+            after = tfmot.quantization.keras.remove_input_range(model)
+        assert len(kept(model, after)) == len(after.weights) == len(model.weights) - 2

@@ -4,68 +4,36 @@ import copy
 import io
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny_garden
-from _runtime import StageError, Task
+from _runtime import StageError
 
-from stage_helpers import artifact, load, run_program, write_task
-
-DETERMINISTIC = dict(tiny_garden.TRAIN, deterministic=True)
+from stage_helpers import load, write_task
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def records(tmp_path_factory):
-    return tiny_garden.write_records(tmp_path_factory.mktemp("records") / "records")
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory, records):
-    """The experiment-config artifact of the tiny template."""
-    folder = tmp_path_factory.mktemp("config")
-    params = {"template": tiny_garden.write_template(folder / "tiny.yaml"), "overrides": {}, "quantizable": False}
-    load("configure-garden", "run").main(Task(write_task(folder / "run", "configure-garden", params, {"records": records})))
-    return artifact("configure", "experiment-config", folder / "run" / "output")
+    return Path(tiny_garden.shared_records(tmp_path_factory)["path"])
 
 
 @pytest.fixture
-def experiment(config):
-    from pathlib import Path
-
+def experiment(tmp_path_factory):
     from _garden.experiment import read_experiment
 
-    return read_experiment(Path(config["path"]) / "experiment.yaml")
+    return read_experiment(Path(tiny_garden.shared_config(tmp_path_factory)["path"]) / "experiment.yaml")
 
 
-@pytest.fixture(scope="module")
-def inputs(records, config):
-    """inputs(pretrained): of a train task; pretrained: the folder of a checkpoint-garden artifact."""
-
-    def call(pretrained=None):
-        start = pretrained and artifact("train", "checkpoint-garden", pretrained)
-        return {"records": records, "config": config, "pretrained": start}
-
-    return call
+@pytest.fixture(scope="session")
+def float_run(tmp_path_factory):
+    return tiny_garden.float_training(tmp_path_factory)
 
 
-@pytest.fixture(scope="module")
-def float_run(tmp_path_factory, inputs):
-    """A float training of four steps, evaluated after two."""
-    done = run_program(
-        tmp_path_factory.mktemp("float") / "run", "train-garden", dict(tiny_garden.TRAIN, evaluate_every=2), inputs(), env=tiny_garden.ENV
-    )
-    assert done.code == 0, done.log
-    return done
-
-
-@pytest.fixture(scope="module")
-def quantized_run(tmp_path_factory, inputs, float_run):
-    """A deterministic quantization-aware training of four steps from `float_run`; its checkpoints of steps 2 and 4 stay in scratch."""
-    params = dict(DETERMINISTIC, quantize=True)
-    done = run_program(tmp_path_factory.mktemp("quantized") / "run", "train-garden", params, inputs(float_run.output), env=tiny_garden.ENV)
-    assert done.code == 0, done.log
-    return done
+@pytest.fixture(scope="session")
+def quantized_run(tmp_path_factory):
+    return tiny_garden.quantized_training(tmp_path_factory)
 
 
 class TestInput:
@@ -102,12 +70,10 @@ class TestInput:
         assert np.allclose(found, np.array([box for _, box in tiny_garden.boxes(1)]) * 64, atol=1e-4)
 
     def test_a_deterministic_input_is_the_same_for_the_same_step_and_another_for_another(self, experiment, records):
-        from pathlib import Path
-
         training_data = load("train-garden", "garden_input").training_data
 
         def batches(seed, step):
-            data = training_data(experiment, Path(records["path"]), seed, step, deterministic=True)
+            data = training_data(experiment, records, seed, step, deterministic=True)
             return [images.numpy().tobytes() for images, _ in data.take(2)]
 
         assert batches(1, 0) == batches(1, 0)
@@ -136,8 +102,9 @@ class TestRefused:
             pretrained, experiment, tiny_garden.CLASSES, quantized
         )
 
-    def test_quantization_without_a_float_checkpoint(self, run_here, inputs):
-        error = run_here("train-garden", dict(tiny_garden.TRAIN, quantize=True, intra_op_threads=2, inter_op_threads=2), inputs()).error
+    def test_quantization_without_a_float_checkpoint(self, run_here, tmp_path_factory):
+        params = dict(tiny_garden.TRAIN, quantize=True, intra_op_threads=2, inter_op_threads=2)
+        error = run_here("train-garden", params, tiny_garden.train_inputs(tmp_path_factory)).error
         assert error["where"] == "train-garden.quantize"
         assert "`pretrained`" in error["remedy"]
 
@@ -273,9 +240,9 @@ class TestQuantized:
         assert str(error.value) == "quantizing the model dropped pretrained weights of its decoder"
         assert error.value.expected == "all 20 variables"
 
-    def test_a_resumed_training_gives_the_bytes_of_one_that_never_stopped(self, quantized_run, inputs, float_run, tmp_path):
-        folder = tmp_path / "run"
-        write_task(folder, "train-garden", dict(DETERMINISTIC, quantize=True), inputs(float_run.output))
+    def test_a_resumed_training_gives_the_bytes_of_one_that_never_stopped(self, quantized_run, float_run, tmp_path, tmp_path_factory):
+        folder, params = tmp_path / "run", dict(tiny_garden.TRAIN, quantize=True, deterministic=True)
+        write_task(folder, "train-garden", params, tiny_garden.train_inputs(tmp_path_factory, float_run.output))
         checkpoints = folder / "scratch" / "checkpoints"
         shutil.copytree(str(quantized_run.output.parent / "scratch" / "checkpoints"), str(checkpoints))
         for path in checkpoints.glob("model.ckpt-4.*"):

@@ -10,9 +10,10 @@ import sys
 
 import numpy as np
 import yaml
+from _runtime import Task
 from PIL import Image
 
-from stage_helpers import STAGES, Outcome, artifact
+from stage_helpers import STAGES, Outcome, artifact, load, run_program, write_task
 
 CLASSES = ["circle", "square", "triangle"]
 SIZE = 64
@@ -155,3 +156,55 @@ def run_prepared(folder, stage):
     command = [sys.executable, str(STAGES / stage / "run.py"), str(folder / "task.json")]
     done = subprocess.run(command, env=environment, cwd=str(folder), capture_output=True, text=True, timeout=600, check=False)
     return Outcome(folder, done.returncode, done.stdout + done.stderr)
+
+
+_made = {}
+
+
+def _once(name, tmp_path_factory, make):
+    """What `make(folder)` gives, made once for all test modules."""
+    if name not in _made:
+        _made[name] = make(tmp_path_factory.mktemp(name))
+    return _made[name]
+
+
+def shared_records(tmp_path_factory):
+    """The task's entry for the records that trainings share."""
+    return _once("garden-records", tmp_path_factory, lambda folder: write_records(folder / "records"))
+
+
+def shared_config(tmp_path_factory):
+    """The task's entry for the experiment that trainings share."""
+
+    def make(folder):
+        params = {"template": write_template(folder / "tiny.yaml"), "overrides": {}, "quantizable": False}
+        fields = write_task(folder / "run", "configure-garden", params, {"records": shared_records(tmp_path_factory)})
+        load("configure-garden", "run").main(Task(fields))
+        return artifact("configure", "experiment-config", folder / "run" / "output")
+
+    return _once("garden-config", tmp_path_factory, make)
+
+
+def train_inputs(tmp_path_factory, pretrained=None):
+    """The inputs of a training of theirs. pretrained: the folder of a checkpoint-garden artifact."""
+    start = pretrained and artifact("train", "checkpoint-garden", pretrained)
+    return {"records": shared_records(tmp_path_factory), "config": shared_config(tmp_path_factory), "pretrained": start}
+
+
+def float_training(tmp_path_factory):
+    """The Outcome of a float training of four steps, evaluated after two."""
+    params = dict(TRAIN, evaluate_every=2)
+    return _once("garden-float", tmp_path_factory, lambda folder: _train(folder, params, train_inputs(tmp_path_factory)))
+
+
+def quantized_training(tmp_path_factory):
+    """The same of a deterministic quantization-aware one that starts there; its checkpoints of steps 2 and 4 stay in scratch."""
+    params, start = dict(TRAIN, quantize=True, deterministic=True), float_training(tmp_path_factory).output
+    return _once("garden-quantized", tmp_path_factory, lambda folder: _train(folder, params, train_inputs(tmp_path_factory, start)))
+
+
+def _train(folder, params, inputs):
+    done = run_program(folder / "run", "train-garden", params, inputs, env=ENV)
+    if done.code:
+        raise RuntimeError(done.log)
+    return done
