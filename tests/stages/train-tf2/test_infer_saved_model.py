@@ -88,7 +88,7 @@ def test_the_apis_own_model_finds_what_it_does_in_tensorflow(api, frozen, record
 
 def test_the_index_tells_the_model(raw, api):
     told = [done.json("inference.json")["model"] for done in (raw, api)]
-    assert [model["kind"] for model in told] == ["saved-model", "inference-model"]
+    assert [model["kind"] for model in told] == ["frozen-graph", "saved-model"]
     assert [model["nms"] for model in told] == ["class-agnostic", "per-class"]
     assert told[0]["sha256"] != told[1]["sha256"]
     assert all((model["runtime"], model["input_size"]) == ("TensorFlow", [SIZE, SIZE]) for model in told)
