@@ -1,5 +1,7 @@
 """The training itself, once the process is set up for it: TensorFlow is imported from here on."""
 
+import logging
+
 import tensorflow as tf
 from garden_evaluation import GardenEvaluator
 from garden_pretrained import Pretrained, check_pretrained, load_pretrained
@@ -15,10 +17,10 @@ from _training.memory import keep_freed_memory
 from _training.records import check_records
 
 
-def train(task, threads):
-    """Train to train_steps, and write the chosen checkpoint, its experiment and the history. threads: (intra-op, inter-op)."""
+def train(task):
+    """Do the task of the stage train-garden."""
     keep_freed_memory()
-    set_up(threads, task.params["seed"], task.params["deterministic"])
+    threads = set_up(task.params)
     records, source = task.input("records"), task.input("config")
     check_records(records.path, records.json("records.json"), task.cpus)
     experiment, classes = read_experiment(source.path / FILE), source.json("config.json")["classes"]
@@ -44,7 +46,7 @@ def train(task, threads):
             tf.errors.OpError,
         )
         trainer.run(sealed, lambda _: report or None)
-    more = {"quantized": quantized, "intra_op_threads": threads[0], "pretrained_step": pretrained.step if pretrained else None}
+    more = {"quantized": quantized, "intra_op_threads": threads, "pretrained_step": pretrained.step if pretrained else None}
     export(task, plan, folder, trainer.history, task.scratch / FILE, more)
     task.tools.update(versions())
 
@@ -55,14 +57,19 @@ def _loaded(task, pretrained, experiment, report):
     return model
 
 
-def set_up(threads, seed, deterministic):
-    """Threads and random numbers of this process's TensorFlow."""
-    tf.get_logger().setLevel("ERROR")
-    tf.config.threading.set_intra_op_parallelism_threads(threads[0])
-    tf.config.threading.set_inter_op_parallelism_threads(threads[1])
-    tf.keras.utils.set_random_seed(seed)
-    if deterministic:
+def set_up(params):
+    """Set this process's threads and random numbers by the stage's parameters; returns its intra-op threads.
+
+    A deterministic training has one thread: with more, operations of one step overlap, and their sums come out differently.
+    """
+    tf.get_logger().setLevel(logging.ERROR)
+    intra_op, inter_op = (1 if params["deterministic"] else params[name] for name in ("intra_op_threads", "inter_op_threads"))
+    tf.config.threading.set_intra_op_parallelism_threads(intra_op)
+    tf.config.threading.set_inter_op_parallelism_threads(inter_op)
+    tf.keras.utils.set_random_seed(params["seed"])
+    if params["deterministic"]:
         tf.config.experimental.enable_op_determinism()
+    return intra_op
 
 
 def check_quantize(wanted, pretrained, experiment):

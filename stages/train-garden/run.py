@@ -1,20 +1,16 @@
 """Training of the Model Garden's RetinaNet, in float or quantization-aware; resumes after a kill."""
 
-import os
-
 from _runtime import run
+from _training.process import prepare
 
 
 def main(task):
-    """Set up the process, which must come before TensorFlow is imported, and train."""
-    threads = task.params["intra_op_threads"], task.params["inter_op_threads"]
-    if task.params["deterministic"]:
-        # Sums over several threads, and oneDNN's, come out differently from run to run.
-        threads = 1, 1
-        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    """Train to train_steps, and write the chosen checkpoint, its experiment and the history of the training."""
+    prepare(task.params["deterministic"])
+    # TensorFlow reads its environment when it is imported.
     from garden_work import train
 
-    train(task, threads)
+    train(task)
 
 
 if __name__ == "__main__":
