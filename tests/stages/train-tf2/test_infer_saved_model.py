@@ -9,12 +9,14 @@ import pytest
 import tensorflow as tf
 from _detection.layer_samples import read_samples
 from _detection.postprocess import attributes, postprocess
-from _detection.resize import load_rgb, model_input, normalize, sha256
+from _detection.resize import load_rgb, model_input, normalize, resize_bilinear, sha256
 from _litert.layer_tensors import layer_ports
+from _odapi.config_text import parse_config
 from _runtime import StageError
 from _tflite.model import read_model
 from freeze_fixtures_tf2 import ENVIRONMENT, INFER, converted_tiny, found_in, frozen_tiny, val_records, write_by_hand
-from tiny_config_tf2 import CLASSES, SIZE
+from object_detection.builders import model_builder
+from tiny_config_tf2 import CLASSES, SIZE, config_text
 
 import detector_images
 from stage_helpers import artifact, load, run_program
@@ -84,6 +86,14 @@ def test_the_apis_own_model_finds_what_it_does_in_tensorflow(api, frozen, record
         assert image.detections.scores == pytest.approx(expected["detection_scores"][0][:number].numpy(), abs=1e-4)
         assert image.detections.boxes.min() >= 0
         assert image.detections.boxes.max() <= 1
+
+
+@pytest.mark.parametrize("size", [(70, 50), (300, 200), (97, 191)])
+def test_the_api_resizes_as_inference_does(size):
+    source = detector_images.picture(1, *size)
+    model = model_builder.build(parse_config(config_text(), "tiny").model, is_training=False)
+    found = model.preprocess(tf.constant(source[None], tf.float32))[0][0].numpy()
+    assert found == pytest.approx(resize_bilinear(source, SIZE, SIZE) / 127.5 - 1, abs=1e-6)
 
 
 def test_the_index_tells_the_model(raw, api):
