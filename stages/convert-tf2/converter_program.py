@@ -55,9 +55,9 @@ def make_converter(request):
     if quantization == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if quantization == "int8":
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.as_dtype(request["input_type"])
-        if request["images"] is not None:
+        if request["images"] is not None:  # else ranges were trained, and the converter takes no int8-only set without images
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.representative_dataset = lambda: normalized_images(**request["images"])
     return converter
 
