@@ -53,6 +53,8 @@ FOREIGN = {
     "trainer.optimizer_config.ema": (None, "averaged weights"),
     "task.train_data.decoder.type": ("simple_decoder", "other decoders"),
     "task.validation_data.decoder.type": ("simple_decoder", "other decoders"),
+    "task.model.detection_generator.apply_nms": (True, "evaluation without it"),
+    "task.model.detection_generator.decode_boxes": (True, "evaluation without it"),
 }
 _RATE, _WARMUP = "trainer.optimizer_config.learning_rate", "trainer.optimizer_config.warmup"
 
@@ -121,6 +123,10 @@ def _foreign(experiment):
             raise _refuse(
                 "train-garden knows no %s" % what, path, expected, repr(value), _override(path, "null" if expected is None else expected)
             )
+    if experiment.task.model.detection_generator.nms_version == "tflite":
+        field = "task.model.detection_generator.nms_version"
+        what = "this suppression is the converter's to put in, and finds nothing in training's evaluation"
+        raise _refuse(what, field, "v1, v2 or batched", "tflite", _override(field, "v2"))
     precision = experiment.runtime.mixed_precision_dtype
     if precision not in (None, "float32"):
         field = "runtime.mixed_precision_dtype"

@@ -150,6 +150,8 @@ REFUSED = [
         "before",
     ),
     ({"trainer.optimizer_config.ema": {"average_decay": 0.9}}, "trainer.optimizer_config.ema", "null"),
+    ({"task.model.detection_generator.nms_version": "tflite"}, "nms_version", "v2"),
+    ({"task.model.detection_generator.apply_nms": False}, "apply_nms", "True"),
     ({"task.use_wod_metrics": True}, "task.use_wod_metrics", "False"),
 ]
 
