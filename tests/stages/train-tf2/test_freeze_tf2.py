@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from _odapi.config_text import parse_config
 from _runtime import StageError
-from freeze_fixtures_tf2 import ENVIRONMENT, FREEZE, frozen_tiny, write_by_hand
+from freeze_fixtures_tf2 import ENVIRONMENT, FREEZE, decode, frozen_tiny, write_by_hand
 from object_detection.builders import model_builder
 from tensorflow.core.protobuf import saved_model_pb2
 from tiny_checkpoint_tf2 import build_model
@@ -57,11 +57,12 @@ def pixels(width=SIZE, height=SIZE):
     return detector_images.picture(1, width, height)[None]
 
 
-def implements_of(folder):
-    """The text that tells the converter of the operator, in the artifact's saved_model.pb; None where there is none."""
+def operator_of(folder):
+    """{attribute: value} of what the converter makes the operator of, in the artifact's saved_model.pb; None where there is none."""
     model = saved_model_pb2.SavedModel.FromString((folder / "saved_model/saved_model.pb").read_bytes())
-    functions = model.meta_graphs[0].graph_def.library.function
-    return next((each.attr["_implements"].s.decode() for each in functions if each.attr["_implements"].s), None)
+    told = [each.attr["_implements"].func for each in model.meta_graphs[0].graph_def.library.function if "_implements" in each.attr]
+    named = [each for each in told if each.name == "TFLite_Detection_PostProcess"]
+    return {name: getattr(value, value.WhichOneof("value")) for name, value in named[0].attr.items()} if named else None
 
 
 def test_graph_json_says_what_later_stages_need(frozen):
@@ -131,10 +132,9 @@ def test_tensorflow_alone_does_not_write_the_same_bytes(tmp_path):
 
 
 def test_attributes_reach_the_operator_without_being_rounded(tmp_path):
-    text = implements_of(write_by_hand(tmp_path, nms_score_threshold=1e-8, detections_per_class=7, use_regular_nms=True))
-    assert 'attr { key: "nms_score_threshold" value { f: 1e-08 } }' in text
-    assert 'attr { key: "detections_per_class" value { i: 7 } }' in text
-    assert 'attr { key: "use_regular_nms" value { b: true } }' in text
+    write_by_hand(tmp_path, nms_score_threshold=1e-8, detections_per_class=7, use_regular_nms=True)
+    # The API's own exporter writes 1e-8 as 0.000000.
+    assert operator_of(tmp_path) == pytest.approx(decode(nms_score_threshold=1e-8, detections_per_class=7, use_regular_nms=True), rel=1e-6)
 
 
 def test_without_the_operator_both_signatures_are_the_raw_one(tmp_path):
@@ -143,7 +143,7 @@ def test_without_the_operator_both_signatures_are_the_raw_one(tmp_path):
     image = tf.zeros([1, 32, 32, 3])
     found = [model.signatures[name](image) for name in ("serving_default", "raw_outputs")]
     assert set(found[0]) == set(found[1]) == {"raw_outputs/box_encodings", "raw_outputs/class_predictions"}
-    assert implements_of(tmp_path) is None
+    assert operator_of(tmp_path) is None
     assert json.loads((tmp_path / "graph.json").read_text())["outputs"] == ["raw_outputs/box_encodings", "raw_outputs/class_predictions"]
 
 
