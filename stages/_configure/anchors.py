@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf  # in 1.13 itself: the API's anchor generators make graphs in both versions
 from object_detection.builders import anchor_generator_builder
 
+from _configure import rules
 from _runtime import StageError
 
 # Share of a class's boxes from which on a warning is worth its line.
@@ -154,9 +155,9 @@ def remedy(config, lost):
             return "override `%s.%s`" % (field, line)
     elif lost.how != OTHER:
         level = generator.max_level if lost.how == LARGER else generator.min_level
-        return "override `%s.anchor_scale: %g`, or change the input's size, which these anchors do not follow" % (
+        return "override `%s.anchor_scale: %s`, or change the input's size, which these anchors do not follow" % (
             field,
-            float("%.2g" % (side / 2**level)),
+            rules.number(float("%.2g" % (side / 2**level))),
         )
     ratios = [float("%.3g" % ratio) for ratio in [*generator.aspect_ratios, lost.median[0] / lost.median[1]]]
     return "override `%s.aspect_ratios: %s`" % (field, ratios)
@@ -165,9 +166,9 @@ def remedy(config, lost):
 def _scale(generator, scale, how):
     """The line that gives an SsdAnchorGenerator anchors of that scale; None where its scales are not what is missing."""
     if not generator.scales and scale < generator.min_scale:
-        return "min_scale: %g" % scale
+        return "min_scale: %s" % rules.number(scale)
     if not generator.scales and scale > generator.max_scale:
-        return "max_scale: %g" % scale
+        return "max_scale: %s" % rules.number(scale)
     if how == OTHER and (not generator.scales or min(generator.scales) <= scale <= max(generator.scales)):
         return None
     scales = list(generator.scales) or np.linspace(generator.min_scale, generator.max_scale, generator.num_layers)

@@ -5,7 +5,7 @@ from object_detection.builders import model_builder, optimizer_builder, preproce
 from _runtime import StageError
 
 # What the builders, and Keras below them, raise for a config that they cannot use.
-REFUSALS = (ValueError, TypeError, LookupError, AttributeError, NameError, RuntimeError, AssertionError)
+REFUSALS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError)
 
 
 def check_builds(config, optimizer=optimizer_builder.build):

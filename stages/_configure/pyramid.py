@@ -83,7 +83,10 @@ def _anchors(config, low, high):
 
 def _size(config, low, top):
     """A level is added to the one below it at twice its size, which therefore must be even (models/feature_map_generators.py)."""
-    extractor, size = config.model.ssd.feature_extractor, config.model.ssd.image_resizer.fixed_shape_resizer
+    extractor, resizer = config.model.ssd.feature_extractor, config.model.ssd.image_resizer
+    if resizer.WhichOneof("image_resizer_oneof") != "fixed_shape_resizer":
+        return
+    size = resizer.fixed_shape_resizer
     if extractor.use_explicit_padding and extractor.type not in FIXED_PYRAMID:  # what stands over is then cut off
         return
     multiple = max(extractor.pad_to_multiple, 1)

@@ -4,10 +4,26 @@ A rule takes a TrainEvalPipelineConfig, returns warnings, and raises StageError 
 """
 
 from _odapi.config_overrides import walk_strings
-from _odapi.versions import LEAST_SIDE, LEAST_SIDES
+from _odapi.versions import FIXED_LAYERS, LEAST_SIDE, LEAST_SIDES
 from _runtime import StageError
 
 PLACEHOLDER = "PATH_TO_BE_CONFIGURED"
+# Fields whose value is a number of things that the API's builders make one by one, and more of them than any model has.
+_REPEATING = (
+    "anchor_generator.ssd_anchor_generator.num_layers",
+    "anchor_generator.multiscale_anchor_generator.min_level",
+    "anchor_generator.multiscale_anchor_generator.max_level",
+    "anchor_generator.multiscale_anchor_generator.scales_per_octave",
+    "box_predictor.convolutional_box_predictor.num_layers_before_predictor",
+    "box_predictor.weight_shared_convolutional_box_predictor.num_layers_before_predictor",
+    "feature_extractor.num_layers",
+    "feature_extractor.fpn.min_level",
+    "feature_extractor.fpn.max_level",
+    "feature_extractor.bifpn.min_level",
+    "feature_extractor.bifpn.max_level",
+    "feature_extractor.bifpn.num_iterations",
+)
+MOST = 50
 
 
 def refuse(what, field, expected, found, remedy):
@@ -20,9 +36,26 @@ def override(line):
     return f"override `{line}`"
 
 
+def number(value):
+    """`value` in six digits, as YAML reads a number: it takes 1e-05 for a text."""
+    text = "%g" % value
+    return text.replace("e", ".0e") if "e" in text and "." not in text else text
+
+
 def lint(config, rules):
     """Warnings of all `rules` about `config`; StageError of the first that refuses it."""
     return [text for rule in rules for text in rule(config)]
+
+
+def all_problems(config, rules):
+    """(errors, warnings) of all `rules` about `config`, where `lint` stops at the first error."""
+    errors, warnings = [], []
+    for rule in rules:
+        try:
+            warnings += rule(config)
+        except StageError as error:
+            errors.append(error)
+    return errors, warnings
 
 
 def is_ssd(config):
@@ -63,19 +96,35 @@ def _fixed(resizer, kind):
     return (side, side) if 0 < side <= 2048 else (300, 300)
 
 
-def layers(config):
-    """As many anchor layers as feature maps."""
+def counts(config):
+    """Nothing that is built so often that building would not end."""
     ssd = config.model.ssd
-    if ssd.anchor_generator.WhichOneof("anchor_generator_oneof") != "ssd_anchor_generator" or ssd.feature_extractor.HasField("fpn"):
+    for path in _REPEATING:
+        message, fields = ssd, path.split(".")
+        for name in fields[:-1]:
+            message = getattr(message, name, None) if message is not None else None
+        number = getattr(message, fields[-1], 0) if message is not None else 0
+        if not -MOST <= number <= MOST:
+            field = f"model.ssd.{path}"
+            raise refuse("the number is beyond all use", field, "at most %d" % MOST, number, override("%s: null" % field))
+    return []
+
+
+def layers(config):
+    """As many anchor layers as feature maps; pyramid.py has the rule for feature pyramids."""
+    features, generator = config.model.ssd.feature_extractor, config.model.ssd.anchor_generator
+    if generator.WhichOneof("anchor_generator_oneof") != "ssd_anchor_generator" or features.type.replace("_keras", "").endswith("fpn"):
         return []
-    anchors, features = ssd.anchor_generator.ssd_anchor_generator.num_layers, ssd.feature_extractor.num_layers
-    if anchors != features:
+    fixed = features.type in FIXED_LAYERS
+    anchors, maps = generator.ssd_anchor_generator.num_layers, FIXED_LAYERS.get(features.type, features.num_layers)
+    if anchors != maps:
+        field = "model.ssd.anchor_generator.ssd_anchor_generator.num_layers"
         raise refuse(
             "anchors and feature maps differ in number",
-            "model.ssd.anchor_generator.ssd_anchor_generator.num_layers",
-            "%d, as model.ssd.feature_extractor.num_layers" % features,
+            field,
+            "%d, %s" % (maps, "which %s always has" % features.type if fixed else "as model.ssd.feature_extractor.num_layers"),
             anchors,
-            override("model.ssd.feature_extractor.num_layers: %d" % anchors),
+            override("%s: %d" % (field, maps) if fixed else "model.ssd.feature_extractor.num_layers: %d" % anchors),
         )
     return []
 
@@ -118,7 +167,7 @@ def schedule(config):
             f"{field}.warmup_learning_rate",
             f"at most learning_rate_base ({cosine.learning_rate_base:g})",
             f"{cosine.warmup_learning_rate:g}",
-            override(f"{field}.warmup_learning_rate: {cosine.learning_rate_base / 10:g}"),
+            override(f"{field}.warmup_learning_rate: {number(cosine.learning_rate_base / 10)}"),
         )
     if cosine.total_steps <= cosine.warmup_steps + cosine.hold_base_rate_steps:
         raise refuse(
@@ -174,7 +223,7 @@ def no_checkpoint(stage, more=""):
 def placeholders(config):
     """Nothing left that somebody was to fill in."""
     for path, value in walk_strings(config):
-        if PLACEHOLDER in value:
+        if PLACEHOLDER in value and path != "train_config.fine_tune_checkpoint":  # which no_checkpoint refuses
             raise refuse("a placeholder is left", path, "a value", f"`{value}`", override(f"{path}: null"))
     return []
 

@@ -4,15 +4,17 @@ from _configure import rules
 from _configure.pyramid import pyramid
 from _configure.rules import override, refuse
 from _odapi.config_text import nearest
-from _odapi.versions import NEWER_TF1_EXTRACTORS, SSD_EXTRACTORS, TF1, TF2
+from _odapi.versions import NEWER_TF1_EXTRACTORS, PYTHON_2_EXTRACTORS, SSD_EXTRACTORS, TF1, TF2
 
 
 def rules_of(allow_float):
     """The rules, in their order; allow_float: accept a config without quantization."""
     return [
         extractor,
+        rules.counts,
         rules.image_size,
         rules.layers,
+        _anchor_places,
         pyramid,
         _head_batch_norm,
         _freeze_batch_norm,
@@ -39,6 +41,14 @@ def extractor(config):
             f"`{kind}`",
             ", or ".join(ways),
         )
+    if kind in PYTHON_2_EXTRACTORS:
+        raise refuse(
+            "the feature extractor fails in this image: it needs Python 2",
+            field,
+            "one of: {}".format(", ".join(sorted(set(known) - set(PYTHON_2_EXTRACTORS)))),
+            f"`{kind}`",
+            override("{}: {}".format(field, "ssd_mobilenet_v1" if "mobilenet" in kind else kind.replace("ppn", "fpn"))),
+        )
     if kind not in known:
         later = kind in NEWER_TF1_EXTRACTORS
         raise refuse(
@@ -53,6 +63,24 @@ def extractor(config):
         if "mobilenet" in kind
         else [f"model.ssd.feature_extractor.type {kind} is far slower than a MobileNet and may not map to an accelerator"]
     )
+
+
+def _anchor_places(config):
+    """No strides and offsets of anchors: builders/anchor_generator_builder.py makes iterators of them, and refuses what is no list."""
+    if config.model.ssd.anchor_generator.WhichOneof("anchor_generator_oneof") != "ssd_anchor_generator":
+        return []
+    generator, field = config.model.ssd.anchor_generator.ssd_anchor_generator, "model.ssd.anchor_generator.ssd_anchor_generator"
+    for name in ("stride", "offset"):
+        found = list(getattr(generator, f"height_{name}")) + list(getattr(generator, f"width_{name}"))
+        if found:
+            raise refuse(
+                f"this version of the API cannot read the {name}s of anchors",
+                f"{field}.height_{name}",
+                "unset",
+                found,
+                f"override `{field}.height_{name}: null` and `{field}.width_{name}: null`: they then follow from the feature maps' sizes",
+            )
+    return []
 
 
 def _head_batch_norm(config):

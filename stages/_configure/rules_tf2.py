@@ -19,6 +19,7 @@ def rules_of():
     return [
         extractor,
         rewriter,
+        rules.counts,
         rules.image_size,
         rules.layers,
         pyramid,

@@ -58,6 +58,8 @@ def _plain(field, value):
         return text_format.MessageToString(value, as_one_line=True)
     if field.enum_type:
         return field.enum_type.values_by_number[value].name
+    if field.cpp_type in _REALS and not math.isfinite(value):
+        return str(value)  # JSON has no such numbers
     if field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT:
         return float(f"{value:.7g}")  # the shortest text that gives the same 32-bit float
     return value

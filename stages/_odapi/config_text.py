@@ -20,6 +20,10 @@ def read_config(path):
     """The TrainEvalPipelineConfig in the text file `path`; StageError with line and column where it is not one."""
     try:
         text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StageError(
+            "the pipeline.config cannot be read", path, "a file", error.strerror, "mend the path or its permissions"
+        ) from error
     except UnicodeDecodeError as error:
         raise StageError("the pipeline.config is not UTF-8 text", path, "a text-format protobuf", str(error), "save it as UTF-8") from error
     return parse_config(text, path.name)

@@ -134,6 +134,10 @@ _NEAREST = {
 # Keras extractors that take no notice of their `fpn` message: min_level, max_level and additional_layer_depth are always these
 # (models/ssd_resnet_v1_fpn_keras_feature_extractor.py hands none of them on).
 FIXED_PYRAMID = {name + "_keras": (3, 7, 256) for name in _RESNET_FPN}
+# Extractors of TF1's wheel that Python 3 cannot run: models/feature_map_generators.py asks for the first of a dictionary's keys by place.
+PYTHON_2_EXTRACTORS = ("ssd_mobilenet_v1_ppn", "ssd_resnet50_v1_ppn", "ssd_resnet101_v1_ppn", "ssd_resnet152_v1_ppn")
+# Feature maps of an extractor that refuses num_layers (models/embedded_ssd_mobilenet_v1_feature_extractor.py).
+FIXED_LAYERS = {"embedded_ssd_mobilenet_v1": 5}
 # Least pixels a side that an extractor takes (models/*: shape_utils.check_min_image_dim); any other takes LEAST_SIDE.
 LEAST_SIDE = 33
 LEAST_SIDES = dict.fromkeys((*_RESNET_FPN, *FIXED_PYRAMID, *EFFICIENTDET), 129)

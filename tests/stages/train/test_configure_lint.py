@@ -108,10 +108,12 @@ def test_another_number_of_classes_than_the_label_maps_is_refused(configure):  #
     ("kind", "what", "remedy"),
     [
         ("ssd_efficientnet-b0_bifpn_keras", "a Keras one", "use the stages configure-tf2 and train-tf2"),
+        ("ssd_mobilenet_v1_ppn", "it needs Python 2", "type: ssd_mobilenet_v1`"),
+        ("ssd_resnet50_v1_ppn", "it needs Python 2", "type: ssd_resnet50_v1_fpn`"),
         ("ssd_mobiledet_cpu", "of a later release of the API than this image's", "type: ssd_mobilenet_v2`"),
     ],
 )
-def test_a_feature_extractor_of_another_release_is_named_as_such(configure, kind, what, remedy):  # noqa: F811
+def test_a_feature_extractor_that_this_image_cannot_run_is_named_as_such(configure, kind, what, remedy):  # noqa: F811
     error = configure({"model.ssd.feature_extractor.type": kind}).error
     assert (what in error["what"], error["found"], remedy in error["remedy"]) == (True, f"`{kind}`", True)
 
@@ -139,3 +141,10 @@ def test_a_feature_pyramid_must_fit(configure, overrides, where, remedy):  # noq
 )
 def test_records_without_train_images_are_refused(configure, records, what):  # noqa: F811
     assert configure(**records).error["what"] == what
+
+
+def test_strides_of_anchors_which_the_api_cannot_read_are_refused(configure):  # noqa: F811
+    field = "model.ssd.anchor_generator.ssd_anchor_generator"
+    error = configure({field + ".height_stride": [16, 32, 64, 128], field + ".width_stride": [16, 32, 64, 128]}).error
+    assert error["where"] == f"pipeline.config: {field}.height_stride"
+    assert f"{field}.height_stride: null` and `{field}.width_stride: null`" in error["remedy"]
