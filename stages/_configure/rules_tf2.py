@@ -30,6 +30,7 @@ def rules_of():
         rules.steps,
         rules.schedule,
         rms_prop,
+        moving_average,
         unread_by_training,
         rules.no_checkpoint("train-tf2", WARM_START),
         rules.placeholders,
@@ -144,6 +145,19 @@ def rms_prop(config):
         "0 (squared gradients are then averaged with a decay of %g)" % KERAS_RHO,
         "%g" % decay,
         override(f"{field}: 0.0"),
+    )
+
+
+def moving_average(config):
+    """No average of the weights, which would be the optimizer's own and be exported by nothing."""
+    if not config.train_config.optimizer.use_moving_average:
+        return []
+    raise refuse(
+        "the averaged weights would be in the optimizer alone, and nothing exports them",
+        "train_config.optimizer.use_moving_average",
+        "false",
+        "true",
+        "override `train_config.optimizer.use_moving_average: false` and `eval_config.use_moving_averages: false`",
     )
 
 

@@ -13,7 +13,6 @@ FEATURES = "model.ssd.feature_extractor"
 FPN = FEATURES + ".fpn"
 SIZE = "model.ssd.image_resizer.fixed_shape_resizer"
 OPTIMIZER = "train_config.optimizer"
-COSINE = OPTIMIZER + ".momentum_optimizer.learning_rate.cosine_decay_learning_rate"
 HEADS = "model.ssd.box_predictor.convolutional_box_predictor.conv_hyperparams"
 AUGMENTATION = "train_config.data_augmentation_options"
 BOXES = [(1, 0.6, 0.6), (2, 0.6, 0.6)]
@@ -87,6 +86,9 @@ class TestFilling:
     def test_the_cosine_schedule_follows_num_steps(self, configure):
         config = parsed(configure({"train_config.num_steps": 50}, template=TEMPLATES / "tiny_tf2_ssd_mobilenet_v2_96.config"))
         assert config.train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate.total_steps == 50
+
+    def test_the_averaged_weights_that_nothing_reads_are_switched_off(self, configure):
+        assert not parsed(configure({OPTIMIZER + ".use_moving_average": True})).train_config.optimizer.use_moving_average
 
     def test_boxes_that_no_anchor_matches_are_warned_of(self, configure):
         (warning,) = configure(boxes=[(1, 0.03, 0.03), (2, 0.6, 0.6)]).result["warnings"]
@@ -180,6 +182,12 @@ REFUSED = [
         OPTIMIZER + ".rms_prop_optimizer.decay",
         "0.9",
         "rms_prop_optimizer.decay: 0.0",
+    ),
+    (
+        {OPTIMIZER + ".use_moving_average": True, "eval_config.use_moving_averages": True},
+        OPTIMIZER + ".use_moving_average",
+        "true",
+        "eval_config.use_moving_averages: false",
     ),
     ({HEADS + ".batch_norm.train": False}, HEADS + ".batch_norm.train", "false", "model.ssd.freeze_batchnorm: true"),
     ({HEADS + ".group_norm": {}}, HEADS + ".group_norm", "group_norm", "batch_norm: {"),

@@ -40,6 +40,8 @@ SIZE = "model.ssd.image_resizer.fixed_shape_resizer"
         ({"model.ssd.image_resizer": {"keep_aspect_ratio_resizer": {}}}, "model.ssd.image_resizer", "fixed_shape_resizer"),
         ({"model.ssd.image_resizer.fixed_shape_resizer.height": 32}, "model.ssd.image_resizer.fixed_shape_resizer", "height: 160"),
         ({COSINE + ".warmup_steps": 700}, COSINE + ".warmup_steps", "warmup_steps: 35"),
+        # YAML reads 1e-05 as text.
+        ({COSINE: {"learning_rate_base": 1.0e-4, "total_steps": 700}}, COSINE + ".warmup_learning_rate", "warmup_learning_rate: 1.0e-05"),
         ({COSINE + ".warmup_learning_rate": 1.0}, COSINE + ".warmup_learning_rate", "warmup_learning_rate: 0.001"),
         ({"train_config.optimizer": {}}, "train_config.optimizer", "template"),
         ({"model": {"faster_rcnn": {}}}, "model", "template"),
