@@ -68,8 +68,9 @@ def main() -> None:
     statuses = make_plan(request.load(), request.place(), LocalEngine())
     converts = [status.step for status in statuses.values() if status.step.contract.name == STAGE.name]
     step = next(each for each in converts if "records" in each.inputs)
-    inputs = {name: statuses[feeders[0]].artifact for name, feeders in step.inputs.items()}
-    if None in inputs.values():
+    found = {name: statuses[feeders[0]].artifact for name, feeders in step.inputs.items()}
+    inputs = {name: artifact for name, artifact in found.items() if artifact is not None}
+    if len(inputs) < len(found):
         raise SystemExit(f"build the model first: ./mill export -p {options.pipeline}")
     folder = environments.make(step.image, print, StopRequests())
     params = {**step.params, "quantization": "int8", "input_type": "uint8", "representative_images": options.images}
