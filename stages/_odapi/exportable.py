@@ -34,6 +34,15 @@ def check_exportable(config, params, stage):
             coder,
             "train with a faster_rcnn_box_coder",
         )
+    generator = config.model.ssd.anchor_generator
+    if generator.HasField("multiscale_anchor_generator") and not generator.multiscale_anchor_generator.normalize_coordinates:
+        raise StageError(
+            "the post-process takes anchors in fractions of the image",
+            "pipeline.config: model.ssd.anchor_generator.multiscale_anchor_generator.normalize_coordinates",
+            "true",
+            "false",
+            "train with normalize_coordinates: true",
+        )
     if params["max_classes_per_detection"] > config.model.ssd.num_classes:
         # The operator would leave the places of the missing classes unwritten.
         raise StageError(

@@ -218,6 +218,11 @@ def test_a_checkpoint_that_does_not_hold_together_is_refused(freeze, copied, how
             "square_box_coder { }",
             "one box coding",
         ),
+        (
+            "ssd_anchor_generator { num_layers: 3 min_scale: 0.2 max_scale: 0.95 aspect_ratios: 1.0 aspect_ratios: 2.0 }",
+            "multiscale_anchor_generator { normalize_coordinates: false }",
+            "fractions of the image",
+        ),
     ],
 )
 def test_a_config_that_cannot_become_a_tflite_detector_is_refused_by_its_field(old, new, says):
