@@ -10,14 +10,13 @@ from pathlib import Path
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 ROOT = Path(__file__).resolve().parents[3]
-sys.path[:0] = [str(ROOT / "stages"), str(ROOT / "stages" / "train-tf2"), str(Path(__file__).parent)]
+sys.path[:0] = [str(ROOT / "stages"), str(ROOT / "stages" / "train-tf2"), str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 CHANGES = {
     "train: true": "train: false",
     "momentum_optimizer_value: 0.9": "momentum_optimizer_value: 0.0",
     "data_augmentation_options { random_horizontal_flip { } }": "",
     "train_input_reader {": "train_input_reader { shuffle: false",
-    "mobilenet_v2_keras": "mobilenet_v1_keras",  # fewer layers to trace
 }
 
 
@@ -28,7 +27,7 @@ def main():
     from _odapi.config_text import parse_config
     from _training.records import resolve_paths
     from tf2_training_graph import TrainingGraph
-    from tiny_config_tf2 import config_text
+    from tiny_training_tf2 import config_text
 
     processor = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 import tiny_training_tf2
-from tiny_config_tf2 import config_text
+from tiny_training_tf2 import config_text
 
 from stage_helpers import STAGES, load, write_task
 
@@ -36,11 +36,11 @@ def finish(folder):
 def test_a_training_gives_the_bytes_of_another_that_was_killed_and_resumed(tmp_path):
     records = tiny_training_tf2.write_records(tmp_path / "records")
     text = (
-        config_text(num_steps=9)
+        config_text(num_steps=6)
         .replace("data_augmentation_options { random_horizontal_flip { } }", CROPS)
         .replace("use_dropout: false", "use_dropout: true")
     )
-    inputs = tiny_training_tf2.inputs(records, tiny_training_tf2.write_config(tmp_path / "config", text, num_steps=9))
+    inputs = tiny_training_tf2.inputs(records, tiny_training_tf2.write_config(tmp_path / "config", text, num_steps=6))
     whole, again = make_task(tmp_path / "whole", inputs), make_task(tmp_path / "again", inputs)
     with start(again) as killed:
         deadline = time.monotonic() + 400
@@ -52,7 +52,7 @@ def test_a_training_gives_the_bytes_of_another_that_was_killed_and_resumed(tmp_p
     assert not (again / "result.json").exists()
     resumed, unbroken = finish(again), finish(whole)
     assert b"resuming from step" in (again / "log").read_bytes()
-    assert sorted(unbroken) == ["checkpoint.json", "model.ckpt-9.data-00000-of-00001", "model.ckpt-9.index", "pipeline.config"]
+    assert sorted(unbroken) == ["checkpoint.json", "model.ckpt-6.data-00000-of-00001", "model.ckpt-6.index", "pipeline.config"]
     assert [name for name in unbroken if resumed[name] != unbroken[name]] == []
     assert b'"intra_op_threads": 1' in unbroken["checkpoint.json"]
 

@@ -14,7 +14,7 @@ from _odapi.config_text import parse_config
 from _runtime import StageError
 from object_detection import inputs
 from tiny_checkpoint_tf2 import build_model
-from tiny_config_tf2 import config_text
+from tiny_training_tf2 import config_text
 
 from stage_helpers import load
 

@@ -10,7 +10,7 @@ import time
 import pytest
 import tensorflow as tf
 import tiny_training_tf2
-from tiny_config_tf2 import config_text
+from tiny_training_tf2 import config_text
 
 from stage_helpers import STAGES, run_program, write_task
 
@@ -120,7 +120,7 @@ class TestOutput:
         ("use_moving_average: false", "use_moving_average: true", "use_moving_average", "use_moving_average: false"),
         ("    use_moving_average: false\n", "", "use_moving_average", "use_moving_average: false"),
         ("train_config {", 'train_config { fine_tune_checkpoint: "a/ckpt-0"', "fine_tune_checkpoint", "`warm_start`"),
-        ('"ssd_mobilenet_v2_keras"', '"ssd_mobilenet_v2"', "pipeline.config: model", "configure-tf2"),
+        ('"ssd_mobilenet_v1_keras"', '"ssd_mobilenet_v1"', "pipeline.config: model", "configure-tf2"),
     ],
 )
 def test_what_would_be_ignored_or_cannot_be_built_is_refused(train, tmp_path, old, new, where, remedy):

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 from tiny_config_tf2 import CLASSES, SIZE
+from tiny_config_tf2 import config_text as any_config_text
 
 from stage_helpers import artifact
 
@@ -26,6 +27,11 @@ PARAMS = {
 }
 # What the image sets besides what every image has.
 ENVIRONMENT = {"TF_USE_LEGACY_KERAS": "1"}
+
+
+def config_text(**options):
+    """The pipeline.config of tiny_config_tf2 with the backbone that has the fewest layers to trace."""
+    return any_config_text(**options).replace("ssd_mobilenet_v2_keras", "ssd_mobilenet_v1_keras")
 
 
 def write_config(folder, text, num_steps=4):
