@@ -7,6 +7,7 @@ from typing import NamedTuple, Optional
 
 from _runtime import Interrupted, StageError
 from _training.progress import History, Speed
+from _training.stopping import heard_at_end
 
 
 class Plan(NamedTuple):
@@ -48,9 +49,10 @@ def evaluation_due(step, plan):
 
 
 def segment_seed(seed, step):
-    """Seed of a deterministic training's input from `step` on: 31 bits of the sha256 of "seed:step".
+    """Seed of a training's input from `step` on: 31 bits of the sha256 of "seed:step".
 
-    Each segment, from one checkpoint to the next, has its own: so a resumed training sees the data of one that never stopped.
+    A training that is resumed does not begin the same data again. In a deterministic one each segment, from one checkpoint to the next, has
+    a seed of its own: so a resumed training sees the data of one that never stopped.
     """
     return int(hashlib.sha256(("%d:%d" % (seed, step)).encode("ascii")).hexdigest()[:8], 16) & 0x7FFFFFFF
 
@@ -74,7 +76,7 @@ class Trainer:
         self._graph = None
         self._speed = Speed()
         self._mark = time.monotonic()
-        self._saved = 0
+        self._saved = self._noted = 0
         self.history = History(plan.num_steps)
 
     def run(self, sealed, warm_start):
@@ -85,7 +87,7 @@ class Trainer:
         checkpoint of the step reached.
         """
         if sealed is not None:
-            self._saved = sealed.step
+            self._saved = self._noted = sealed.step
             self.history = History(self._plan.num_steps, sealed.state)
             self.history.resumed_from.append(sealed.step)
             self._events.resumed(sealed.step)
@@ -119,11 +121,12 @@ class Trainer:
         last_float = last_float_step(self._plan) if self._float_folder else None
         while step < end:
             stop = last_float if last_float and step < last_float < end else end
-            done = self._advance(step, stop - step)
-            self._speed.count(len(done))
-            for values in done:
-                step += 1
-                self._note(step, values)
+            with heard_at_end():  # what is done is noted before a stop seals it
+                done = self._advance(step, stop - step)
+                self._speed.count(len(done))
+                for values in done:
+                    step += 1
+                    self._note(step, values)
             if step == last_float:
                 self._write_checkpoint(self._float_folder, step)
         self._checkpoint(step)
@@ -159,6 +162,7 @@ class Trainer:
         if plan.delay is not None:
             shown["phase"] = "quantized" if step >= plan.delay else "float"
         self._task.progress(step, plan.num_steps, "step", **shown)
+        self._noted = step
 
     def _checkpoint(self, step):
         """Write and seal the checkpoint of `step`, and remove those that are no longer needed."""
@@ -199,11 +203,17 @@ class Trainer:
         self._task.say("step %d: mAP %.3f, mAP@0.5 %.3f" % (step, result["map"], result["map50"]))
 
     def _stop(self):
-        """Keep what was done since the last checkpoint. A deterministic run goes back to that one: its input begins anew only there."""
+        """Keep what was done since the last checkpoint.
+
+        A deterministic run goes back to that one, for its input begins anew only there; and so does one whose losses of the last steps
+        are not known, because two signals came within them: its weights may be no numbers any more.
+        """
         if self._graph is None or self._plan.deterministic:
             return
         step = self._graph.global_step()
-        if step > self._saved:
+        if step != self._noted:
+            self._task.say("stopped within a step; the next run resumes from step %d" % self._saved)
+        elif step > self._saved:
             self._checkpoint(step)
             self._task.say("stopped at step %d; the next run resumes there" % step)
 

@@ -1,6 +1,8 @@
 """The training loop, with a graph that only counts: when it writes checkpoints, evaluates, resumes, stops and gives up."""
 
 import json
+import signal
+import threading
 
 import pytest
 import tensorflow as tf
@@ -12,8 +14,29 @@ loop = load("_training", "loop")
 checkpoints = load("_training", "checkpoints")
 
 
+@pytest.fixture(autouse=True)
+def _stops_like_a_stage():
+    """SIGTERM raises Interrupted, as _runtime.run has it."""
+
+    def stop(number, _frame):
+        raise Interrupted(number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def terminate():
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+
+def terminate_twice():
+    terminate()
+    terminate()
+
+
 class Graph:
-    """Counts steps. at: step to what happens there instead of a step; at_once: steps of one call."""
+    """Counts steps. at: step to its loss, to an error instead of it, or to what is called once it is done; at_once: steps of one call."""
 
     def __init__(self, at=None, at_once=1):
         self.count, self.begun, self.restored, self.at = 0, [], None, at or {}
@@ -29,10 +52,10 @@ class Graph:
     def _step(self):
         event = self.at.get(self.count + 1)
         if isinstance(event, BaseException):
-            if isinstance(event, Interrupted):
-                self.count += 1  # a signal is seen when the step is done
             raise event
         self.count += 1
+        if callable(event):
+            event = event()
         return {"loss": event if event is not None else self.loss, "learning_rate": 0.1, "classification_loss": 0.5}
 
     def global_step(self):
@@ -194,12 +217,12 @@ def test_the_start_of_quantization_is_said(tmp_path):
 class TestResume:
     def test_it_goes_on_from_the_newest_checkpoint_with_the_history(self, tmp_path):
         with pytest.raises(Interrupted):
-            Run(tmp_path, Graph({8: Interrupted(15)}), evaluate_every=4).start()
+            Run(tmp_path, Graph({8: terminate}), evaluate_every=4).start()
         second = Run(tmp_path, evaluate_every=4).start()
         assert second.graph.restored.endswith("model.ckpt-8")
         assert second.trainer.history.resumed_from == second.events.begun == [8]
         assert [entry["step"] for entry in second.trainer.history.evaluations] == [4, 8, 10]
-        assert [entry["step"] for entry in second.trainer.history.steps] == [*range(1, 8), 9, 10]
+        assert [entry["step"] for entry in second.trainer.history.steps] == list(range(1, 11))
 
     def test_an_evaluation_that_was_due_when_it_was_killed_is_made_up_for(self, tmp_path):
         with pytest.raises(KeyboardInterrupt):
@@ -220,7 +243,7 @@ class TestResume:
 
     def test_a_warm_start_is_made_once(self, tmp_path):
         with pytest.raises(Interrupted):
-            Run(tmp_path, Graph({8: Interrupted(15)})).start(lambda graph: {"restored": ["a"]})
+            Run(tmp_path, Graph({8: terminate})).start(lambda graph: {"restored": ["a"]})
         second = Run(tmp_path).start(lambda graph: pytest.fail("warm start of a resumed training"))
         assert second.trainer.history.warm_start == {"restored": ["a"]}
 
@@ -234,14 +257,45 @@ class Killed(dict):
 
 class TestStop:
     def test_a_stopped_training_keeps_what_it_did(self, tmp_path):
-        run = Run(tmp_path, Graph({8: Interrupted(15)}))
+        run = Run(tmp_path, Graph({8: terminate}))
         with pytest.raises(Interrupted):
             run.start()
         assert run.folder.newest()[0].step == 8
         assert "stopped at step 8; the next run resumes there" in run.task.said
 
+    @pytest.mark.parametrize("at_once", [1, 4, 100])
+    def test_it_notes_every_step_of_the_call_first(self, tmp_path, at_once):
+        run = Run(tmp_path, Graph({7: terminate}, at_once=at_once), checkpoint_every=9)
+        with pytest.raises(Interrupted):
+            run.start()
+        sealed = run.folder.newest()[0]
+        assert [entry["step"] for entry in sealed.state["steps"]] == list(range(1, sealed.step + 1))
+        assert sorted(run.events.written) == list(range(1, sealed.step + 1))
+        assert sealed.step == {1: 7, 4: 8, 100: 9}[at_once]
+
+    def test_weights_that_became_no_numbers_in_the_call_are_not_kept(self, tmp_path):
+        run = Run(tmp_path, Graph({7: terminate, 8: float("nan")}, at_once=3))
+        with pytest.raises(StageError, match="not a number"):
+            run.start()
+        assert run.folder.newest()[0].step == 6
+
+    def test_a_second_signal_is_not_waited_for_and_the_call_not_kept(self, tmp_path):
+        run = Run(tmp_path, Graph({8: terminate_twice}))
+        with pytest.raises(Interrupted):
+            run.start()
+        assert run.graph.count == 8
+        assert run.folder.newest()[0].step == 6
+        assert "stopped within a step; the next run resumes from step 6" in run.task.said
+
+    def test_between_calls_a_signal_is_heard_at_once(self, tmp_path):
+        run = Run(tmp_path, Graph())
+        run.graph.save = lambda prefix: terminate()
+        with pytest.raises(Interrupted):
+            run.start()
+        assert run.graph.count == 3
+
     def test_a_deterministic_one_goes_back_to_its_last_checkpoint(self, tmp_path):
-        run = Run(tmp_path, Graph({8: Interrupted(15)}), deterministic=True)
+        run = Run(tmp_path, Graph({8: terminate}), deterministic=True)
         with pytest.raises(Interrupted):
             run.start()
         assert run.folder.newest()[0].step == 6
@@ -263,7 +317,7 @@ class TestSegments:
 
     def test_a_resumed_one_begins_where_one_that_never_stopped_would(self, tmp_path):
         with pytest.raises(Interrupted):
-            Run(tmp_path, Graph({8: Interrupted(15)}), deterministic=True).start()
+            Run(tmp_path, Graph({8: terminate}), deterministic=True).start()
         assert Run(tmp_path, deterministic=True).start().graph.begun == [6, 9]
 
     def test_otherwise_the_input_is_begun_once(self, tmp_path):
