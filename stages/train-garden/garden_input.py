@@ -62,14 +62,12 @@ def make_decode(experiment, data):
 
 
 def training_data(experiment, folder, seed, step, deterministic):
-    """Batches without end, for the steps from `step` on; (images [batch, h, w, 3], labels). folder: of the records.
+    """Batches without end, for the steps from `step` on, in an order of their own; (images [batch, h, w, 3], labels).
 
-    deterministic: from `seed` and `step` the same batches each time; map functions then run one after the other.
+    folder: of the records; deterministic: from `seed` and `step` the same batches each time, for map functions run one after the other.
     """
-    data = experiment.task.train_data
-    if deterministic:
-        seed = segment_seed(seed, step)
-        tf.random.set_seed(seed)  # the functions that are traced below take theirs from it
+    data, seed = experiment.task.train_data, segment_seed(seed, step)
+    tf.random.set_seed(seed)  # the functions that are traced below take theirs from it
     examples = tf.data.TFRecordDataset(_files(data, folder), buffer_size=_READ_BYTES)
     if data.shuffle_buffer_size > 1:
         examples = examples.shuffle(data.shuffle_buffer_size, seed=seed, reshuffle_each_iteration=True)

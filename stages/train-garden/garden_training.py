@@ -51,7 +51,8 @@ class _Value:
 class GardenTraining:
     """Trains as _training.loop.Trainer wants it.
 
-    seed: of shuffling; deterministic: each segment of the input has its own, and what draws at random within a step is refused.
+    seed: of shuffling and augmentation, from which each start of the input has its own; deterministic: what draws at random within a step
+    is refused.
     """
 
     def __init__(self, garden, seed, deterministic):

@@ -20,8 +20,8 @@ _SECONDS, _MOST = 1.0, 100
 class TrainingGraph:
     """Trains, as _training.loop.Trainer wants it. `model`: the DetectionModel.
 
-    config: a TrainEvalPipelineConfig with absolute paths; strategy: of tf.distribute; deterministic: each segment of the input has its
-    own seed, and what draws at random within a step is refused.
+    config: a TrainEvalPipelineConfig with absolute paths; strategy: of tf.distribute; deterministic: the input gives the same batches
+    each time, and what draws at random within a step is refused.
     """
 
     def __init__(self, config, strategy, seed, deterministic):
@@ -40,12 +40,13 @@ class TrainingGraph:
 
     def begin(self, step):
         """Start the input for the steps from `step` on; the first time, have TensorFlow trace the training step."""
+        seed = segment_seed(self._seed, step)
         if self._deterministic:
-            seed = segment_seed(self._seed, step)
             reset_dropout(self.model, seed)
             with sequential_input(seed):
                 self._iterator = self._make_iterator()
         else:
+            tf.random.set_seed(seed)  # the API's shuffling has no other seed: without it a resumed training would see the same data again
             self._iterator = self._make_iterator()
         if self._train is None:
             self._train = tf.function(self._steps)

@@ -80,6 +80,17 @@ class TestInput:
         assert batches(1, 0) != batches(1, 2)
         assert batches(1, 0) != batches(2, 0)
 
+    def test_a_resumed_training_does_not_begin_the_same_data_again(self, experiment, records, monkeypatch):
+        feeding = load("train-garden", "garden_input")
+        monkeypatch.setattr(feeding, "make_decode", lambda *_: lambda record: record)
+        experiment.task.train_data.global_batch_size = 4
+
+        def orders(step):
+            return np.stack(list(feeding.training_data(experiment, records, 1, step, deterministic=False).take(8).as_numpy_iterator()))
+
+        assert np.array_equal(orders(0), orders(0))
+        assert not np.array_equal(orders(0), orders(2))
+
     def test_shards_that_the_records_do_not_have_are_refused(self, experiment, tmp_path):
         with pytest.raises(StageError) as error:
             load("train-garden", "garden_input").training_data(experiment, tmp_path, 1, 0, deterministic=False)

@@ -188,6 +188,19 @@ class TestEvaluation:
         assert list(evaluator._eval_config.metrics_set) == ["pascal_voc_detection_metrics", "coco_detection_metrics"]
 
 
+def test_a_resumed_training_does_not_begin_the_same_data_again():
+    graph = object.__new__(graphs.TrainingGraph)
+    graph._seed, graph._deterministic, graph._train = 1, False, "traced"
+    graph._make_iterator = lambda: tf.data.Dataset.range(100).shuffle(100).as_numpy_iterator()  # without a seed, as the API's own
+
+    def order(step):
+        graph.begin(step)
+        return list(graph._iterator)
+
+    assert order(0) == order(0)
+    assert order(0) != order(5)
+
+
 class TestDevices:
     def test_without_a_gpu_it_is_the_processor(self):
         strategy = devices.make_strategy(None, 3, False)
