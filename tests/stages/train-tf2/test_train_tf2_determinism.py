@@ -64,10 +64,10 @@ def test_hashes_that_differ_from_run_to_run_are_refused(tmp_path):
 
 
 def test_what_tensorflow_reads_at_import_is_set_before(monkeypatch):
-    program = load("train-tf2", "run")
-    monkeypatch.setattr(program.sys, "flags", type("Flags", (), {"hash_randomization": 0}))
+    process = load("_training", "process")
+    monkeypatch.setattr(process.sys, "flags", type("Flags", (), {"hash_randomization": 0}))
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
-    program.prepare(deterministic=False)
+    process.prepare(deterministic=False)
     assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
-    program.prepare(deterministic=True)
+    process.prepare(deterministic=True)
     assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
