@@ -7,7 +7,7 @@ from _odapi.config_overrides import set_field
 from _runtime import StageError
 
 LABEL_MAP = "label_map.pbtxt"
-TRAIN_BOXES = "train.boxes.npy"
+BOXES = "%s.boxes.npy"
 NUM_CLASSES = "model.ssd.num_classes"
 METRICS = "coco_detection_metrics"
 # Split that evaluation reads during training, best first.
@@ -53,11 +53,18 @@ class Data:
 
     def train_boxes(self):
         """Sizes of all train boxes: structured array of "class" and "image" (ids), "width" and "height" (fractions of the image's)."""
-        return np.load(str(self._folder / TRAIN_BOXES), allow_pickle=False)
+        return self._boxes("train")
+
+    def most_objects(self, split):
+        """The most objects in one image of a split; 0 where it has none."""
+        return int(np.unique(self._boxes(split)["image"], return_counts=True)[1].max(initial=0))
 
     def evaluation_split(self):
         """The first of val, test, train that has images."""
         return next(split for split in EVALUATION_SPLITS if self.images.get(split))
+
+    def _boxes(self, split):
+        return np.load(str(self._folder / (BOXES % split)), allow_pickle=False)
 
 
 def shard_pattern(files):
@@ -97,7 +104,7 @@ def fill(config, data, warn):
         set_field(config, "eval_input_reader.0.label_map_path", LABEL_MAP, why),
         set_field(config, "eval_config.num_examples", data.images[split], f"number of `{split}` images"),
     ]
-    return [change for change in steps + _evaluation(config) + _averages(config) if change]
+    return [change for change in steps + _evaluation(config) + _limits(config, data, split) + _averages(config) if change]
 
 
 def follow_num_steps(template, config):
@@ -147,6 +154,21 @@ def _evaluation(config):
         if config.eval_input_reader[0].sample_1_of_n_examples != 1
         else None,
     ]
+
+
+def _limits(config, data, split):
+    """Room for all objects of an image: inputs.py of both versions cuts what is above the reader's limit, in training as in evaluation."""
+    readers = (
+        ("train_input_reader", config.train_input_reader, "train"),
+        ("eval_input_reader.0", config.eval_input_reader[0], split),
+    )
+    changes = []
+    for path, reader, name in readers:
+        most = data.most_objects(name)
+        if most > reader.max_number_of_boxes:
+            why = f"so many objects has one image of `{name}`, and those above the limit would be left out"
+            changes.append(set_field(config, path + ".max_number_of_boxes", most, why))
+    return changes
 
 
 def _averages(config):

@@ -42,6 +42,10 @@ class StandIn(NamedTuple):
         """As of Data."""
         return "val"
 
+    def most_objects(self, _split):
+        """As of Data."""
+        return 0
+
 
 _RECORDS = StandIn(["object"], {"train": 1 << 30, "val": 1}, {"train": "train.record", "val": "val.record"})
 

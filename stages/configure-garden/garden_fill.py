@@ -1,6 +1,5 @@
 """What the data says and what the other stages do, written into an experiment."""
 
-import numpy as np
 from garden_fields import get_field, set_field
 
 from _garden.experiment import BACKGROUND
@@ -9,10 +8,10 @@ TRAIN, VALIDATION = "task.train_data", "task.validation_data"
 DECAY_STEPS = "trainer.optimizer_config.learning_rate.cosine.decay_steps"
 
 
-def fill(experiment, data, folder, warn):
+def fill(experiment, data, warn):
     """Write into the experiment what the data says and the stages need; the changes.
 
-    data: _configure.fill.Data; folder: of the records; warn: called with a text.
+    data: _configure.fill.Data; warn: called with a text.
     """
     split = data.evaluation_split()
     if split != "val":
@@ -32,18 +31,13 @@ def fill(experiment, data, folder, warn):
         (VALIDATION + ".dtype", "float32", "the model computes in float32"),
         (TRAIN + ".parser.keep_aspect_ratio", False, stretched),
         (VALIDATION + ".parser.keep_aspect_ratio", False, stretched),
-        (VALIDATION + ".parser.max_num_instances", most_objects(folder, split), "so many objects has one image of `%s`" % split),
+        # Training labels its anchors with all objects, whatever the parser's limit is.
+        (VALIDATION + ".parser.max_num_instances", max(1, data.most_objects(split)), "so many objects has one image of `%s`" % split),
         ("task.annotation_file", None, "evaluation reads the objects of the records"),
         ("task.use_coco_metrics", True, "mAP as COCO defines it"),
         ("task.model.norm_activation.use_sync_bn", False, "there is one device, and only plain batch norm is folded when quantizing"),
     ]
     return [change for path, value, why in wanted for change in set_field(experiment, path, value, why)]
-
-
-def most_objects(folder, split):
-    """The most objects in one image of a split, at least 1: evaluation would leave out those above its limit."""
-    boxes = np.load(str(folder / (split + ".boxes.npy")), allow_pickle=False)
-    return int(np.unique(boxes["image"], return_counts=True)[1].max(initial=1))
 
 
 def follow_train_steps(before, experiment):

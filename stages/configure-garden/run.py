@@ -31,7 +31,7 @@ def fill_and_lint(task):
     overrides = flatten(task.params["overrides"])
     check_overrides(overrides, len(data.classes))
     changes = set_fields(experiment, overrides, "overrides")
-    changes += follow_train_steps(before, experiment) + fill(experiment, data, task.input("records").path, task.warn)
+    changes += follow_train_steps(before, experiment) + fill(experiment, data, task.warn)
     for text in lint(experiment, data) + lint_anchors(experiment, data.train_boxes(), data.classes):
         task.warn(text)
     return experiment, data, changes

@@ -87,6 +87,13 @@ class TestFilling:
         config = parsed(configure({"train_config.num_steps": 50}, template=TEMPLATES / "tiny_tf2_ssd_mobilenet_v2_96.config"))
         assert config.train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate.total_steps == 50
 
+    def test_no_object_of_a_crowded_image_is_left_out(self, configure):
+        outcome = configure(crowds={"train": 130, "val": 101})
+        config = parsed(outcome)
+        assert (config.train_input_reader.max_number_of_boxes, config.eval_input_reader[0].max_number_of_boxes) == (130, 101)
+        assert changed(outcome)["train_input_reader.max_number_of_boxes"]["why"].startswith("so many objects has one image of `train`")
+        assert changed(outcome)["eval_input_reader.0.max_number_of_boxes"]["to"] == 101
+
     def test_the_averaged_weights_that_nothing_reads_are_switched_off(self, configure):
         assert not parsed(configure({OPTIMIZER + ".use_moving_average": True})).train_config.optimizer.use_moving_average
 

@@ -94,6 +94,18 @@ class TestFilling:
             "why": "the label map has 2 classes",
         }
 
+    def test_no_object_of_a_crowded_image_is_left_out(self, configure):
+        outcome = configure(crowds={"train": 130, "val": 101})
+        config = parsed(outcome)
+        assert (config.train_input_reader.max_number_of_boxes, config.eval_input_reader[0].max_number_of_boxes) == (130, 101)
+        assert changed(outcome)["train_input_reader.max_number_of_boxes"]["why"].startswith("so many objects has one image of `train`")
+        assert changed(outcome)["eval_input_reader.0.max_number_of_boxes"]["to"] == 101
+
+    def test_a_limit_that_is_enough_stays_as_it_is(self, configure):
+        config = parsed(configure({"eval_input_reader.0.max_number_of_boxes": 300}, crowds={"train": 100, "val": 299}))
+        assert not config.train_input_reader.HasField("max_number_of_boxes")
+        assert config.eval_input_reader[0].max_number_of_boxes == 300
+
     def test_the_averaged_weights_that_nothing_reads_are_switched_off(self, configure):
         assert not parsed(configure({"train_config.optimizer.use_moving_average": True})).train_config.optimizer.use_moving_average
 
