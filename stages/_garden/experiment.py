@@ -68,6 +68,12 @@ def print_experiment(experiment):
     return yaml.safe_dump(plain(experiment.as_dict()), sort_keys=True, default_flow_style=False, width=120)
 
 
+def as_yaml(value):
+    """A value in one line, as an override in YAML is to say it: `null`, `false`, `1.0e-05`, `[1.0, 2.0]`."""
+    text = yaml.safe_dump(plain(value), sort_keys=False, default_flow_style=True, width=float("inf"))
+    return text.split("\n...")[0].strip()
+
+
 def plain(value):
     """`value` with tuples as lists, all the way down: what YAML and JSON know."""
     if isinstance(value, dict):

@@ -7,7 +7,7 @@ that none is lost; but one that no other anchor matches is taught by that one al
 import numpy as np
 
 from _configure.anchors import best_overlap
-from _garden.experiment import input_size
+from _garden.experiment import as_yaml, input_size
 
 # Share of a class's boxes from which on a warning is worth its line.
 _WORTH_A_WARNING = 0.1
@@ -53,8 +53,11 @@ def _remedy(experiment, median, anchors):
     model, sides = experiment.task.model, np.sqrt(anchors.prod(axis=1))
     side = float(np.sqrt(median.prod()))
     if side < sides.min():
-        return "override `task.model.anchor.anchor_size: %.2g`" % max(side / 2**model.min_level, 0.1)
+        return _override("anchor_size", float("%.2g" % max(side / 2**model.min_level, 0.1)))
     if side > sides.max():
-        return "override `task.model.anchor.anchor_size: %.2g`" % (side / 2**model.max_level)
-    ratios = [*model.anchor.aspect_ratios, float("%.3g" % (median[0] / median[1]))]
-    return "override `task.model.anchor.aspect_ratios: %s`" % ratios
+        return _override("anchor_size", float("%.2g" % (side / 2**model.max_level)))
+    return _override("aspect_ratios", [*model.anchor.aspect_ratios, float("%.3g" % (median[0] / median[1]))])
+
+
+def _override(name, value):
+    return "override `task.model.anchor.%s: %s`" % (name, as_yaml(value))

@@ -5,42 +5,75 @@ Each rule raises StageError with the override that mends it, or returns warnings
 
 from garden_fields import field_paths, get_field
 
-from _garden.experiment import BACKGROUND, new_experiment, plain
+from _garden.experiment import BACKGROUND, as_yaml, new_experiment, plain
 from _runtime import StageError
 
 # Fields that train-garden does not read, and what says it instead. A path stands for all below it.
 UNREAD = {
     "runtime": "train-garden computes on one device, in float32, with the threads that it is given",
-    "trainer.checkpoint_interval": "train-garden's parameter checkpoint_every",
-    "trainer.validation_interval": "train-garden's parameter evaluate_every",
-    "trainer.validation_steps": "all images of the split are evaluated",
-    "trainer.max_to_keep": "train-garden's parameter keep_checkpoints",
-    "trainer.steps_per_loop": "progress is told step by step",
-    "trainer.summary_interval": "progress is told step by step",
-    "trainer.best_checkpoint_export_subdir": "train-garden's parameter export",
-    "trainer.best_checkpoint_eval_metric": "train-garden's parameter export",
-    "trainer.best_checkpoint_metric_comp": "train-garden's parameter export",
-    "trainer.recovery_max_trials": "a loss that is no number ends the training",
     "task.model.detection_generator.tflite_post_processing": "freeze-garden's parameters",
     "task.export_config": "freeze-garden's parameters",
-    "task.train_data.seed": "train-garden's parameter seed",
-    "task.train_data.deterministic": "train-garden's parameter deterministic",
 }
-_READING = (
-    "tfds_name",
-    "tfds_split",
-    "file_type",
-    "cache",
-    "cycle_length",
-    "block_length",
-    "sharding",
-    "weights",
-    "enable_tf_data_service",
-)
+_TRAINER = {
+    "train-garden's parameter checkpoint_every": ("checkpoint_interval",),
+    "train-garden's parameter evaluate_every": ("validation_interval",),
+    "train-garden's parameter keep_checkpoints": ("max_to_keep",),
+    "train-garden's parameter export": ("best_checkpoint_export_subdir", "best_checkpoint_eval_metric", "best_checkpoint_metric_comp"),
+    "all images of the split are evaluated": ("validation_steps",),
+    "evaluation is a part of the training": ("continuous_eval_timeout", "validation_summary_subdir"),
+    "progress is told step by step": ("steps_per_loop", "summary_interval", "allow_tpu_summary"),
+    "a loss that is no number ends the training": ("recovery_max_trials", "recovery_begin_steps", "loss_upper_bound"),
+    "a training that is stopped leaves a checkpoint": ("preemption_on_demand_checkpoint",),
+    "TensorFlow always traces the steps": ("train_tf_while_loop", "train_tf_function", "eval_tf_while_loop", "eval_tf_function"),
+}
+# Of train_data and validation_data.
+_DATA = {
+    "the records are read from their shards": (
+        "tfds_name",
+        "tfds_split",
+        "tfds_data_dir",
+        "tfds_as_supervised",
+        "tfds_skip_decoding_feature",
+        "file_type",
+        "weights",
+        "decoder.simple_decoder",
+        "decoder.label_map_decoder",
+    ),
+    "train-garden decides how they are read": (
+        "cache",
+        "cycle_length",
+        "block_length",
+        "sharding",
+        "prefetch_buffer_size",
+        "ram_budget",
+        "autotune_algorithm",
+    ),
+    "there is no tf.data service": (
+        "enable_tf_data_service",
+        "tf_data_service_address",
+        "tf_data_service_job_name",
+        "trainer_id",
+        "enable_shared_tf_data_service_between_parallel_trainers",
+        "apply_tf_data_service_before_batching",
+    ),
+    "images have three channels": ("parser.num_channels",),
+    "aug_type says it": ("parser.aug_policy",),
+}
+_TRAIN = {
+    "train-garden's parameter seed": ("seed",),
+    "train-garden's parameter deterministic": ("deterministic",),
+    "every batch of a training is a whole one": ("drop_remainder",),
+}
+_VALIDATION = {"every image is evaluated once, in order": ("seed", "deterministic", "shuffle_buffer_size")}
 UNREAD.update(
-    ("task.%s.%s" % (data, name), "the records are read from their shards")
-    for data in ("train_data", "validation_data")
-    for name in _READING
+    ("%s.%s" % (holder, name), instead)
+    for holder, table in (
+        ("trainer", _TRAINER),
+        ("task.train_data", dict(_DATA, **_TRAIN)),
+        ("task.validation_data", dict(_DATA, **_VALIDATION)),
+    )
+    for instead, names in table.items()
+    for name in names
 )
 DECIDED = {
     "task.quantization": "train-garden's parameters `quantize: true` and its input `pretrained`, the checkpoint of a float training",
@@ -105,7 +138,7 @@ def _refuse(what, field, expected, found, remedy, override=False):
 
 
 def _override(path, value):
-    return "override `%s: %s`" % (path, value)
+    return "override `%s: %s`" % (path, as_yaml(value))
 
 
 def _decided(experiment):
@@ -120,9 +153,7 @@ def _foreign(experiment):
     for path, (expected, what) in FOREIGN.items():
         value = plain(get_field(experiment, path))
         if value != expected:
-            raise _refuse(
-                "train-garden knows no %s" % what, path, expected, repr(value), _override(path, "null" if expected is None else expected)
-            )
+            raise _refuse("train-garden knows no %s" % what, path, expected, repr(value), _override(path, expected))
     if experiment.task.model.detection_generator.nms_version == "tflite":
         field = "task.model.detection_generator.nms_version"
         what = "this suppression is the converter's to put in, and finds nothing in training's evaluation"
@@ -138,7 +169,7 @@ def _size(experiment):
     model, field = experiment.task.model, "task.model.input_size"
     size = list(model.input_size)
     if len(size) != 3 or size[2] != 3 or min(size) < 1:
-        raise _refuse("the input has no fixed size", field, "[height, width, 3]", size, _override(field, "[160, 160, 3]"))
+        raise _refuse("the input has no fixed size", field, "[height, width, 3]", size, _override(field, [160, 160, 3]))
     if not 2 <= model.min_level <= model.max_level:
         where = "task.model.min_level"
         raise _refuse(
@@ -162,14 +193,15 @@ def _architecture(experiment):
     model = experiment.task.model
     if "spinenet" in (model.backbone.type or ""):
         what = "a SpineNet's head cannot be quantized on export"
-        remedy = _override("task.model.backbone", "{type: mobilenet, mobilenet: {model_id: MobileNetV2}}")
+        remedy = _override("task.model.backbone", {"type": "mobilenet", "mobilenet": {"model_id": "MobileNetV2"}})
         raise _refuse(what, "task.model.backbone.type", "mobilenet", model.backbone.type, remedy)
     if model.decoder.type != "fpn":
-        remedy = _override("task.model.decoder", "{type: fpn, fpn: {num_filters: 64, use_separable_conv: true, use_keras_layer: true}}")
+        fpn = {"num_filters": 64, "use_separable_conv": True, "use_keras_layer": True}
+        remedy = _override("task.model.decoder", {"type": "fpn", "fpn": fpn})
         raise _refuse("only an FPN can be quantized", "task.model.decoder.type", "fpn", model.decoder.type, remedy)
     if not model.decoder.fpn.use_keras_layer:
         field = "task.model.decoder.fpn.use_keras_layer"
-        raise _refuse("the FPN's additions are no layers, so they cannot be quantized", field, "true", "false", _override(field, "true"))
+        raise _refuse("the FPN's additions are no layers, so they cannot be quantized", field, "true", "false", _override(field, True))
     return [] if "mobile" in model.backbone.type else ["a backbone of the type %s is far slower than a MobileNet" % model.backbone.type]
 
 
@@ -223,7 +255,7 @@ def _warmup(experiment):
     first = getattr(config.learning_rate.get(), "initial_learning_rate", None)
     start = getattr(warmup, "warmup_learning_rate", None)
     if isinstance(first, float) and start is not None and start > first:
-        remedy = _override(field + ".warmup_learning_rate", "%g" % (first / 10))
+        remedy = _override(field + ".warmup_learning_rate", float("%g" % (first / 10)))
         expected = "at most initial_learning_rate (%g)" % first
         raise _refuse("the learning rate would fall while it warms up", field + ".warmup_learning_rate", expected, "%g" % start, remedy)
     return []

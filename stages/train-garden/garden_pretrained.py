@@ -2,7 +2,7 @@
 
 import copy
 
-from _garden.experiment import FILE, plain, read_experiment
+from _garden.experiment import FILE, as_yaml, plain, read_experiment
 from _garden.model import PARTS, build_model, quantize, restore
 from _runtime import StageError
 
@@ -41,17 +41,30 @@ def check_pretrained(pretrained, experiment, classes, quantized):
             raise StageError(
                 "the pretrained model is another one",
                 "experiment.yaml: task.model.%s" % field,
-                repr(found.get(field)),
-                repr(wanted.get(field)),
-                "override `task.model.%s: %s`, or train the float model with this configuration" % (field, found.get(field)),
+                as_yaml(found.get(field)),
+                as_yaml(wanted.get(field)),
+                "override `task.model.%s: %s`, or train the float model with this configuration" % (field, as_yaml(found.get(field))),
             )
 
 
+# Last names of fields below task.model that make no variables, and change nothing of what trained ones compute.
+_OF_TRAINING_ONLY = frozenset(
+    (
+        "norm_momentum",
+        "use_sync_bn",
+        "input_size",
+        "stochastic_depth_drop_rate",
+        "flat_stochastic_depth_drop_rate",
+        "init_stochastic_depth_rate",
+    )
+)
+
+
 def _architecture(experiment):
-    """{dotted field below task.model: value} of what decides the model's variables."""
+    """{dotted field below task.model: value} of what decides the model's variables and what they compute."""
     fields = plain(experiment.task.model.as_dict())
-    fields.pop("detection_generator")  # has none
-    return dict(_leaves(fields, ""))
+    fields.pop("detection_generator")  # has no variables
+    return {path: value for path, value in _leaves(fields, "") if path.rsplit(".", 1)[-1] not in _OF_TRAINING_ONLY}
 
 
 def _leaves(value, path):

@@ -1,13 +1,14 @@
 """configure-garden: what an experiment of the Model Garden is filled with, and what is refused before a minute of training."""
 
 import copy
+import re
 
 import pytest
 import tiny_garden
 import yaml
 from _runtime import StageError, Task
 
-from stage_helpers import load, write_task
+from stage_helpers import STAGES, load, write_task
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +132,10 @@ REFUSED = [
     ({"trainer.checkpoint_interval": 10}, "trainer.checkpoint_interval", "checkpoint_every"),
     ({"trainer": {"checkpoint_interval": 10}}, "trainer.checkpoint_interval", "checkpoint_every"),
     ({"runtime.num_gpus": 2}, "runtime.num_gpus", "one device"),
+    ({"trainer.loss_upper_bound": 1.0e3}, "trainer.loss_upper_bound", "ends the training"),
+    ({"task.train_data.drop_remainder": False}, "task.train_data.drop_remainder", "a whole one"),
+    ({"task.validation_data.shuffle_buffer_size": 9}, "task.validation_data.shuffle_buffer_size", "in order"),
+    ({"task.train_data.decoder.simple_decoder.regenerate_source_id": True}, "regenerate_source_id", "from their shards"),
     ({"task.quantization.pretrained_original_checkpoint": "/ckpt"}, "task.quantization", "`quantize: true`"),
     ({"task.quantization": {"quantize_detection_head": True}}, "task.quantization", "input `pretrained`"),
     ({"task.init_checkpoint": "gs://somewhere"}, "task.init_checkpoint", "input `pretrained`"),
@@ -151,8 +156,8 @@ REFUSED = [
     ),
     ({"trainer.optimizer_config.ema": {"average_decay": 0.9}}, "trainer.optimizer_config.ema", "null"),
     ({"task.model.detection_generator.nms_version": "tflite"}, "nms_version", "v2"),
-    ({"task.model.detection_generator.apply_nms": False}, "apply_nms", "True"),
-    ({"task.use_wod_metrics": True}, "task.use_wod_metrics", "False"),
+    ({"task.model.detection_generator.apply_nms": False}, "apply_nms", "apply_nms: true`"),
+    ({"task.use_wod_metrics": True}, "task.use_wod_metrics", "use_wod_metrics: false`"),
 ]
 
 
@@ -161,6 +166,37 @@ def test_refused(refused, overrides, where, remedy):
     error = refused(overrides)
     assert where in error.where
     assert remedy in error.remedy
+
+
+# Of a training's fields, those that train-garden or the Garden's own task and optimizer read; parsers' are in make_decode.
+READ = {
+    "trainer": {"train_steps", "optimizer_config"},
+    "task.train_data": {"input_path", "is_training", "dtype", "global_batch_size", "shuffle_buffer_size", "decoder.type"},
+    "task.validation_data": {"input_path", "is_training", "dtype", "global_batch_size", "decoder.type"},
+}
+FILLED = {"task.validation_data": {"drop_remainder"}}
+
+
+@pytest.mark.parametrize("holder", sorted(READ))
+def test_each_field_is_read_or_filled_or_an_override_of_it_refused(holder):
+    from _garden.experiment import new_experiment
+
+    fields = load("configure-garden", "garden_fields")
+    unread = {path[len(holder) + 1 :] for path in load("configure-garden", "garden_lint").UNREAD if path.startswith(holder + ".")}
+    parser = set(re.findall(r"\boptions\.(\w+)", (STAGES / "train-garden" / "garden_input.py").read_text()))
+    read = READ[holder] | FILLED.get(holder, set()) | ({"parser." + name for name in parser} if "data" in holder else set())
+    assert not unread & read
+    below = [path[len(holder) + 1 :] for path in fields.field_paths(new_experiment()) if path.startswith(holder + ".")]
+    leaves = {path for path in below if not any(other.startswith(path + ".") for other in below)}
+    known = unread | read
+    assert [path for path in sorted(leaves) if not any((path + ".").startswith(each + ".") for each in known)] == []
+    assert known <= set(below)
+
+
+def test_the_number_that_a_remedy_names_is_one_to_yaml(refused):
+    overrides = {"trainer.optimizer_config.learning_rate.cosine.initial_learning_rate": 0.0001}
+    (override,) = re.findall("`(.*)`", refused(overrides).remedy)
+    assert yaml.safe_load(override) == {"trainer.optimizer_config.warmup.linear.warmup_learning_rate": 1e-05}
 
 
 def test_the_number_of_classes_without_the_background_is_explained(refused):

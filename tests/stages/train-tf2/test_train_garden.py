@@ -3,6 +3,7 @@
 import copy
 import io
 import json
+import operator
 import shutil
 from pathlib import Path
 
@@ -141,6 +142,22 @@ class TestRefused:
             check(pretrained)
         assert error.value.where == "experiment.yaml: task.model.backbone.mobilenet.filter_size_scale"
         assert "override `task.model.backbone.mobilenet.filter_size_scale: 0.5`" in error.value.remedy
+
+    @pytest.mark.parametrize(
+        ("holder", "name", "found", "wanted", "said"),
+        [("norm_activation", "norm_epsilon", 1e-05, 0.001, "1.0e-05"), ("backbone.mobilenet", "output_stride", None, 16, "null")],
+    )
+    def test_the_remedy_is_yaml(self, check, pretrained, experiment, holder, name, found, wanted, said):
+        for each, value in ((pretrained.experiment, found), (experiment, wanted)):
+            setattr(operator.attrgetter(holder)(each.task.model), name, value)
+        with pytest.raises(StageError) as error:
+            check(pretrained)
+        assert "override `task.model.%s.%s: %s`" % (holder, name, said) in error.value.remedy
+
+    def test_what_trained_weights_do_not_depend_on_may_differ(self, check, pretrained):
+        model = pretrained.experiment.task.model
+        model.norm_activation.norm_momentum, model.input_size = 0.9 + model.norm_activation.norm_momentum / 100, [128, 128, 3]
+        check(pretrained)
 
     def test_another_suppression_of_boxes_is_no_other_architecture(self, check, pretrained):
         pretrained.experiment.task.model.detection_generator.nms_iou_threshold = 0.7
