@@ -5,7 +5,16 @@ from _configure.pyramid import pyramid
 from _configure.rules import override, refuse
 from _odapi.config_overrides import describe
 from _odapi.config_text import nearest
-from _odapi.versions import COUNTERPARTS, NEWER_TF1_EXTRACTORS, REFUSED_IN_TF2, SSD_EXTRACTORS, TF1, TF2, nearest_extractor
+from _odapi.versions import (
+    COUNTERPARTS,
+    DROPPED_IN_TF2,
+    NEWER_TF1_EXTRACTORS,
+    REFUSED_IN_TF2,
+    SSD_EXTRACTORS,
+    TF1,
+    TF2,
+    nearest_extractor,
+)
 
 EXTRACTOR_TYPE = "model.ssd.feature_extractor.type"
 HEADS = ("convolutional_box_predictor", "weight_shared_convolutional_box_predictor")
@@ -32,6 +41,7 @@ def rules_of():
         rms_prop,
         moving_average,
         unread_by_training,
+        dropped_by_training,
         rules.no_checkpoint("train-tf2", WARM_START),
         rules.placeholders,
     ]
@@ -182,3 +192,15 @@ def unread_by_training(config):
             "override `train_config.load_all_detection_checkpoint_vars: null`, and give train-tf2 `warm_start_type: full`",
         )
     return []
+
+
+def dropped_by_training(config):
+    """The warning about fields that say how TensorFlow 1 goes about training, where they ask for another way than the usual one."""
+    train, asked = config.train_config, []
+    for path in DROPPED_IN_TF2:
+        field = train.DESCRIPTOR.fields_by_name[path.split(".")[1]]
+        if getattr(train, field.name) != field.default_value:
+            asked.append(path)
+    if not asked:
+        return []
+    return ["TensorFlow 2's training takes no notice of %s: nothing changes if you leave them out" % ", ".join(asked)]

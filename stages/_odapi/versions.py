@@ -143,7 +143,7 @@ LEAST_SIDE = 33
 LEAST_SIDES = dict.fromkeys((*_RESNET_FPN, *FIXED_PYRAMID, *EFFICIENTDET), 129)
 
 # What TensorFlow 2's training reads of `train_config` is in model_lib_v2.py and inputs.py; these fields are in its schema and read by
-# nothing there. REFUSED change what is trained, so who sets one must hear of it; DROPPED only say how TensorFlow 1 goes about it.
+# nothing there. REFUSED change what is trained, so who sets one is refused; DROPPED only say how TensorFlow 1 goes about it: a warning.
 REFUSED_IN_TF2 = {
     "train_config.freeze_variables": "freeze all of the batch norm with `model.ssd.freeze_batchnorm: true`, or train everything",
     "train_config.update_trainable_variables": "train everything",

@@ -154,6 +154,14 @@ class TestConfigs:
             "pipeline.config: train_config.fine_tune_checkpoint",
         ]
 
+    def test_what_training_takes_no_notice_of_is_told_and_mended_by_nothing(self, classify):
+        text = tiny_config_tf2.config_text().replace("num_steps: 4", "num_steps: 4 sync_replicas: true replicas_to_aggregate: 8")
+        said = classify(text)
+        verdict = said["images"]["train-tf2"]
+        assert (said["class"], verdict["overrides"]) == ("train-tf2", {})
+        (warning,) = verdict["warnings"]
+        assert "train_config.sync_replicas, train_config.replicas_to_aggregate" in warning
+
     def test_what_the_api_refuses_to_build_counts(self, classify):
         said = classify(
             tiny_config_tf2.config_text().replace("faster_rcnn_box_coder { y_scale: 10.0", "mean_stddev_box_coder { stddev: 10.0")

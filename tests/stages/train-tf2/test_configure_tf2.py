@@ -249,6 +249,11 @@ def test_a_number_of_anchors_that_rules_do_not_foresee_is_found_by_running_the_m
             {},
             "the backbone's batch norm then averages with a fixed decay of 0.9997, not 0.9",
         ),
+        (
+            {"train_config.sync_replicas": True, "train_config.startup_delay_steps": 0.0, "train_config.max_number_of_boxes": 100},
+            {},
+            "takes no notice of train_config.sync_replicas, train_config.startup_delay_steps:",
+        ),
     ],
     ids=lambda value: "",
 )

@@ -56,7 +56,6 @@ class TestStage:
         fields = set(changed(turned)) - set(changed(plain))
         assert fields <= {
             "train_config.fine_tune_checkpoint_version",
-            "train_config.max_number_of_boxes",
             NORM + ".train",
             HEAD_NORM + ".train",
         }

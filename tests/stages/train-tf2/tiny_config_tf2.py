@@ -39,7 +39,7 @@ model { ssd {
   encode_background_as_zeros: true
 } }
 train_config {
-  batch_size: %(batch_size)d num_steps: %(num_steps)d max_number_of_boxes: 10 unpad_groundtruth_tensors: false
+  batch_size: %(batch_size)d num_steps: %(num_steps)d unpad_groundtruth_tensors: false
   data_augmentation_options { random_horizontal_flip { } }
   optimizer {
     use_moving_average: false
