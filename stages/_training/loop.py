@@ -65,13 +65,14 @@ class Trainer:
         advance(most): run at least one and at most `most` steps; a list with a dict for each: `loss`, its parts (`…_loss`), `learning_rate`
         global_step(), save(prefix), restore(prefix)
     evaluator: its evaluate(prefix, step) gives the checkpoint's {"step", "map", "map50", "loss"}; events: a _training.events.Events;
-    errors: the class of the framework's errors, which have a `message`; float_folder: another CheckpointFolder, for the checkpoint of
-    `last_float_step`. Nothing resumes from that one, so that keeping it changes no bit of a deterministic training.
+    errors: the class of the framework's errors, which have a `message`; advice: a _training.advice.Advice; float_folder: another
+    CheckpointFolder, for the checkpoint of `last_float_step`. Nothing resumes from that one, so that keeping it changes no bit of a
+    deterministic training.
     """
 
-    def __init__(self, task, make_graph, evaluator, folder, events, plan, errors, float_folder=None):
+    def __init__(self, task, make_graph, evaluator, folder, events, plan, errors, advice, float_folder=None):
         self._task, self._folder, self._events, self._plan = task, folder, events, plan
-        self._float_folder, self._errors = float_folder, errors
+        self._float_folder, self._errors, self._advice = float_folder, errors, advice
         self._make_graph, self._evaluator = make_graph, evaluator
         self._graph = None
         self._speed = Speed()
@@ -135,7 +136,7 @@ class Trainer:
         try:
             return self._graph.advance(most)
         except self._errors as error:
-            raise _broken(f"step {step + 1}", error) from error
+            raise self._broken(f"step {step + 1}", error) from error
 
     def _note(self, step, values):
         """Progress of one step; refuses a loss that is no number."""
@@ -147,8 +148,7 @@ class Trainer:
                 "step %d" % step,
                 "a finite loss",
                 "{} ({})".format(values["loss"], parts),
-                "lower the learning rate or warm it up longer; "
-                "without focal loss, see that encode_background_as_zeros and the anchors fit the data",
+                self._advice.loss,
             )
         speed = self._speed.recent()
         if self.history.note(step, values, speed):
@@ -197,7 +197,7 @@ class Trainer:
         try:
             result = self._evaluator.evaluate(self._folder.prefix(step), step)
         except self._errors as error:
-            raise _broken(f"evaluation of step {step}", error) from error
+            raise self._broken(f"evaluation of step {step}", error) from error
         self.history.evaluations.append(result)
         self._seal(self._folder, step)
         self._task.say("step %d: mAP %.3f, mAP@0.5 %.3f" % (step, result["map"], result["map50"]))
@@ -217,22 +217,21 @@ class Trainer:
             self._checkpoint(step)
             self._task.say("stopped at step %d; the next run resumes there" % step)
 
-
-def _broken(where, error):
-    """The StageError for what the framework raised while it read records or computed."""
-    kind, first = type(error).__name__, (error.message or "").split("\n")[0]
-    if kind == "ResourceExhaustedError":
+    def _broken(self, where, error):
+        """The StageError for what the framework raised while it read records or computed."""
+        kind, first = type(error).__name__, (error.message or "").split("\n")[0]
+        if kind == "ResourceExhaustedError":
+            return StageError(
+                "there is not enough memory",
+                where,
+                "room for one batch with all that training keeps of it",
+                first,
+                self._advice.memory,
+            )
         return StageError(
-            "there is not enough memory",
+            "TensorFlow could not go on",
             where,
-            "room for one batch with all that training keeps of it",
-            first,
-            "lower train_config.batch_size or the image size, or give the stage more memory",
+            "readable records and finite values",
+            f"{kind}: {first}",
+            "records that changed or are damaged are the usual cause: build them again; the stage's log names the operation",
         )
-    return StageError(
-        "TensorFlow could not go on",
-        where,
-        "readable records and finite values",
-        f"{kind}: {first}",
-        "records that changed or are damaged are the usual cause: build them again; the stage's log names the operation",
-    )

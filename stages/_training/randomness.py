@@ -19,12 +19,19 @@ RANDOM_OPERATIONS = frozenset(
 )
 
 
-def refuse_random(name, kind):
-    """The StageError for the operation `name` of that kind in a deterministic training."""
+def refuse_random(name, kind, advice):
+    """The StageError for the operation `name` of that kind in a deterministic training. advice: a _training.advice.Advice."""
     return StageError(
         "deterministic training is not possible with this config",
         name,
         "no random choice within a step but dropout",
         kind,
-        "remove what draws at random (as model.ssd.loss.random_example_sampler), or set `deterministic: false`",
+        advice.random,
     )
+
+
+def check_repeatable(graph, advice):
+    """Refuse a traced training step, as a GraphDef, that draws at random from what is in no checkpoint. Raises StageError."""
+    for node in (*graph.node, *(node for function in graph.library.function for node in function.node_def)):
+        if node.op in RANDOM_OPERATIONS:
+            raise refuse_random(node.name, node.op, advice)

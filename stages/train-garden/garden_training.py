@@ -1,19 +1,16 @@
 """The Garden's model in training: its task's own step, its optimizer, and what a checkpoint holds."""
 
-import time
-
-import numpy as np
 import tensorflow as tf
 from garden_input import training_data
 
 from _garden.model import build_model, checkpoint_of, make_task
-from _training.randomness import RANDOM_OPERATIONS, refuse_random
+from _training.advice import MODEL_GARDEN
+from _training.pace import Pace
+from _training.randomness import check_repeatable
 
 # What the Garden calls the parts of the loss, and what they are called here; the localization loss is still to be weighted.
 _LOSSES = {"total_loss": "loss", "cls_loss": "classification_loss", "box_loss": "localization_loss"}
 _VALUES = (*_LOSSES.values(), "learning_rate")
-# Seconds that one call of TensorFlow shall take, so that what the call itself costs is lost in it and a stop waits little; most steps.
-_SECONDS, _MOST = 1.0, 100
 
 
 class Garden:
@@ -63,7 +60,7 @@ class GardenTraining:
         self._optimizer._create_all_weights(model.trainable_variables)  # noqa: SLF001  there is no public way
         self._checkpoint = checkpoint_of(model, optimizer=self._optimizer, global_step=self._optimizer.iterations)
         self._metrics = [_Value(name) for name in _LOSSES]
-        self._train, self._batches, self._at_once = None, None, 1
+        self._train, self._batches, self._pace = None, None, Pace()
 
     def begin(self, step):
         """Start the input for the steps from `step` on; the first time, have TensorFlow trace the training step."""
@@ -73,7 +70,7 @@ class GardenTraining:
             self._train = tf.function(self._steps)
             traced = self._train.get_concrete_function(self._batches, tf.constant(1))
             if self._deterministic:
-                check_repeatable(traced.graph.as_graph_def())
+                check_repeatable(traced.graph.as_graph_def(), MODEL_GARDEN)
 
     def _steps(self, batches, count):
         """Train `count` steps; float32 [count, len(_VALUES)], the numbers that each step has to tell."""
@@ -91,10 +88,7 @@ class GardenTraining:
 
     def advance(self, most):
         """Run as many steps as take about a second, and at most `most`: a list with a dict for each."""
-        count, start = min(most, self._at_once), time.monotonic()
-        rows = self._train(self._batches, tf.constant(count)).numpy()
-        pace = (time.monotonic() - start) / count
-        self._at_once = int(np.clip(_SECONDS / pace, 1, _MOST))
+        rows = self._pace.run(lambda count: self._train(self._batches, tf.constant(count)).numpy(), most)
         return [dict(zip(_VALUES, row.tolist())) for row in rows]
 
     def global_step(self):
@@ -108,10 +102,3 @@ class GardenTraining:
     def restore(self, prefix):
         """Set every variable from a checkpoint of this same training."""
         self._checkpoint.read(prefix).assert_consumed()
-
-
-def check_repeatable(graph):
-    """Refuse a training step, as a GraphDef, that draws random numbers: a resumed training would draw others. Raises StageError."""
-    for node in (*graph.node, *(node for function in graph.library.function for node in function.node_def)):
-        if node.op in RANDOM_OPERATIONS:
-            raise refuse_random(node.name, node.op)

@@ -9,7 +9,9 @@ from garden_training import Garden, GardenTraining
 
 from _garden.experiment import FILE, print_experiment, quantization, read_experiment, versions
 from _runtime import StageError, write_text
+from _training.advice import MODEL_GARDEN
 from _training.checkpoints import CheckpointFolder, resume_point
+from _training.devices import set_threads, warn_of_idle_gpus
 from _training.events import Events
 from _training.export import export
 from _training.loop import Trainer, make_plan
@@ -20,7 +22,7 @@ from _training.records import check_records
 def train(task):
     """Do the task of the stage train-garden."""
     keep_freed_memory()
-    threads = set_up(task.params)
+    threads = set_up(task)
     records, source = task.input("records"), task.input("config")
     check_records(records.path, records.json("records.json"), task.cpus)
     experiment, classes = read_experiment(source.path / FILE), source.json("config.json")["classes"]
@@ -44,6 +46,7 @@ def train(task):
             train_events,
             plan,
             tf.errors.OpError,
+            MODEL_GARDEN,
         )
         trainer.run(sealed, lambda _: report or None)
     more = {"quantized": quantized, "intra_op_threads": threads, "pretrained_step": pretrained.step if pretrained else None}
@@ -57,15 +60,12 @@ def _loaded(task, pretrained, experiment, report):
     return model
 
 
-def set_up(params):
-    """Set this process's threads and random numbers by the stage's parameters; returns its intra-op threads.
-
-    A deterministic training has one thread: with more, operations of one step overlap, and their sums come out differently.
-    """
+def set_up(task):
+    """Set this process's threads and random numbers by the stage's parameters; returns its intra-op threads."""
+    params = task.params
     tf.get_logger().setLevel(logging.ERROR)
-    intra_op, inter_op = (1 if params["deterministic"] else params[name] for name in ("intra_op_threads", "inter_op_threads"))
-    tf.config.threading.set_intra_op_parallelism_threads(intra_op)
-    tf.config.threading.set_inter_op_parallelism_threads(inter_op)
+    warn_of_idle_gpus(task, "train-garden")
+    intra_op, _ = set_threads(params["intra_op_threads"], params["inter_op_threads"], params["deterministic"])
     tf.keras.utils.set_random_seed(params["seed"])
     if params["deterministic"]:
         tf.config.experimental.enable_op_determinism()

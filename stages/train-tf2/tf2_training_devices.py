@@ -1,20 +1,9 @@
-"""Where a training runs: threads, processors, and what makes their results the same each time."""
+"""Where a training runs, and what makes its operations' results the same each time."""
 
 import tensorflow as tf
 
 from _runtime import StageError
-
-
-def set_threads(intra_op, inter_op, deterministic):
-    """Set TensorFlow's threads, before it first computes; returns (intra-op, inter-op) as they are: 1 and 1 when deterministic.
-
-    With more, operations of one step overlap, and their sums come out differently from run to run even with op determinism.
-    """
-    if deterministic:
-        intra_op = inter_op = 1
-    tf.config.threading.set_intra_op_parallelism_threads(intra_op)
-    tf.config.threading.set_inter_op_parallelism_threads(inter_op)
-    return intra_op, inter_op
+from _training.devices import warn_of_idle_gpus
 
 
 def use_deterministic_operations():
@@ -35,8 +24,7 @@ def make_strategy(task, batch_size, deterministic):
     if len(gpus) > 1 and not deterministic:
         task.say("training on %d GPUs" % len(gpus))
         return mirrored(["/gpu:%d" % number for number in range(len(gpus))], batch_size)
-    if len(gpus) > 1:
-        task.warn("deterministic training uses one of the %d GPUs" % len(gpus))
+    warn_of_idle_gpus(task, "deterministic training")
     return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
 
 

@@ -1,20 +1,15 @@
 """The Object Detection API's training step, many of them in one call of TensorFlow."""
 
-import time
-
-import numpy as np
 import tensorflow as tf
 from object_detection import model_lib_v2
 from object_detection.builders import optimizer_builder
 from tf2_training_input import sequential_input, train_dataset
 from tf2_training_model import build_model
 
+from _training.advice import OBJECT_DETECTION_API
 from _training.loop import segment_seed
-from _training.randomness import RANDOM_OPERATIONS, refuse_random
-
-# Seconds that one call shall take: what the call itself costs is then lost in it, and a stop need not wait long. Steps at most, as the
-# API's own loop (model_lib_v2.NUM_STEPS_PER_ITERATION).
-_SECONDS, _MOST = 1.0, 100
+from _training.pace import Pace
+from _training.randomness import check_repeatable
 
 
 class TrainingGraph:
@@ -36,7 +31,7 @@ class TrainingGraph:
             self._optimizer._create_all_weights(self.model.trainable_variables)  # noqa: SLF001  there is no public way
         self._rate = rate if callable(rate) else lambda: rate
         self._checkpoint = tf.train.Checkpoint(step=self._step, model=self.model, optimizer=self._optimizer)
-        self._train, self._names, self._iterator, self._at_once = None, None, None, 1
+        self._train, self._names, self._iterator, self._pace = None, None, None, Pace()
 
     def begin(self, step):
         """Start the input for the steps from `step` on; the first time, have TensorFlow trace the training step."""
@@ -52,7 +47,7 @@ class TrainingGraph:
             self._train = tf.function(self._steps)
             traced = self._train.get_concrete_function(self._iterator, tf.constant(1))
             if self._deterministic:
-                check_random(traced.graph.as_graph_def())
+                check_repeatable(traced.graph.as_graph_def(), OBJECT_DETECTION_API)
 
     def _make_iterator(self):
         make = self._strategy.distribute_datasets_from_function
@@ -92,10 +87,7 @@ class TrainingGraph:
 
     def advance(self, most):
         """Run as many steps as take about a second, and at most `most`: a list with a dict for each."""
-        count, start = min(most, self._at_once), time.monotonic()
-        rows = self._train(self._iterator, tf.constant(count)).numpy()
-        pace = (time.monotonic() - start) / count
-        self._at_once = int(np.clip(_SECONDS / pace, 1, _MOST))
+        rows = self._pace.run(lambda count: self._train(self._iterator, tf.constant(count)).numpy(), most)
         return [dict(zip(self._names, row.tolist())) for row in rows]
 
     def global_step(self):
@@ -126,11 +118,3 @@ def reset_dropout(model, seed):
     for number, generator in enumerate(generators):
         generator.reset_from_seed(seed + number)
     return len(generators)
-
-
-def check_random(graph):
-    """StageError where a traced training step draws at random from what is in no checkpoint."""
-    for function in graph.library.function:
-        for node in function.node_def:
-            if node.op in RANDOM_OPERATIONS:
-                raise refuse_random(node.name, node.op)

@@ -4,14 +4,16 @@ import logging
 from pathlib import Path
 
 import tensorflow as tf
-from tf2_training_devices import make_strategy, set_threads, use_deterministic_operations
+from tf2_training_devices import make_strategy, use_deterministic_operations
 from tf2_training_evaluation import Evaluator
 from tf2_training_graph import TrainingGraph
 from tf2_warm_start import warm_start
 
 from _odapi.config_text import print_config, read_config
 from _runtime import StageError, write_text
+from _training.advice import OBJECT_DETECTION_API
 from _training.checkpoints import CheckpointFolder, resume_point
+from _training.devices import set_threads
 from _training.events import Events
 from _training.export import export
 from _training.loop import Trainer, make_plan
@@ -46,6 +48,7 @@ def train(task):
             train_events,
             plan,
             tf.errors.OpError,
+            OBJECT_DETECTION_API,
         )
         trainer.run(sealed, lambda graph: start_warm(task, config, graph))
     export(task, plan, folder, trainer.history, source, {"intra_op_threads": threads[0]})

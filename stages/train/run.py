@@ -10,6 +10,7 @@ from training_warm_start import restore_fitting
 
 from _odapi.config_text import print_config, read_config
 from _runtime import run, write_text
+from _training.advice import OBJECT_DETECTION_API
 from _training.checkpoints import CheckpointFolder, resume_point
 from _training.events import Events
 from _training.export import export
@@ -46,6 +47,7 @@ def main(task):
             train_events,
             plan,
             tf.errors.OpError,
+            OBJECT_DETECTION_API,
             float_folder,
         )
         trainer.run(sealed, lambda graph: warm_start(task, graph))

@@ -23,6 +23,7 @@ from object_detection import inputs
 from object_detection.data_decoders import tf_example_decoder
 from tensorflow.core.framework import attr_value_pb2
 
+from _training.advice import OBJECT_DETECTION_API
 from _training.loop import segment_seed
 from _training.randomness import RANDOM_OPERATIONS, refuse_random
 
@@ -93,7 +94,7 @@ def make_random_stateless(graph, seed):
             if operation.type not in RANDOM_OPERATIONS or "/Initializer/" in operation.name:
                 continue
             if operation.type != "RandomUniform":
-                raise refuse_random(operation.name, operation.type)
+                raise refuse_random(operation.name, operation.type, OBJECT_DETECTION_API)
             replaced += 1
             key = tf.stack([tf.constant(segment_seed(seed, replaced), tf.int64), tf.train.get_global_step(graph)])
             drawn = tf.contrib.stateless.stateless_random_uniform(operation.inputs[0], key, dtype=operation.outputs[0].dtype)

@@ -181,12 +181,15 @@ class TestRefused:
         with pytest.raises(StageError, match="cannot be read"):
             stored_variables(str(tmp_path / "bad"))
 
-    def test_a_random_choice_within_a_deterministic_step(self):
+    def test_idle_gpus_are_told_when_training_begins(self, monkeypatch):
         import tensorflow as tf
 
-        traced = tf.function(lambda: tf.random.uniform([2])).get_concrete_function()
-        with pytest.raises(StageError, match="deterministic training is not possible"):
-            load("train-garden", "garden_training").check_repeatable(traced.graph.as_graph_def())
+        work, warned = load("train-garden", "garden_work"), []
+        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * 2)
+        monkeypatch.setattr(work, "set_threads", lambda *threads: threads[:2])
+        task = type("Task", (), {"params": dict(tiny_garden.TRAIN), "warn": lambda self, text: warned.append(text)})()
+        assert work.set_up(task) == tiny_garden.TRAIN["intra_op_threads"]
+        assert warned == ["train-garden uses one of the 2 GPUs; the others are idle"]
 
 
 @pytest.mark.slow

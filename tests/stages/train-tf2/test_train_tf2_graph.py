@@ -12,6 +12,7 @@ import tensorflow as tf
 import tiny_training_tf2
 from _odapi.config_text import parse_config
 from _runtime import StageError
+from _training.advice import MODEL_GARDEN, OBJECT_DETECTION_API
 from object_detection import inputs
 from tiny_checkpoint_tf2 import build_model
 from tiny_training_tf2 import config_text
@@ -22,6 +23,8 @@ devices = load("train-tf2", "tf2_training_devices")
 evaluation = load("train-tf2", "tf2_training_evaluation")
 feeding = load("train-tf2", "tf2_training_input")
 graphs = load("train-tf2", "tf2_training_graph")
+pace = load("_training", "pace")
+randomness = load("_training", "randomness")
 records_module = load("_training", "records")
 
 AUGMENTED = "data_augmentation_options { random_horizontal_flip { } } data_augmentation_options { ssd_random_crop { } }"
@@ -60,7 +63,7 @@ def graph(records):
 def learned(graph, tmp_path_factory):
     """Prefix of a checkpoint that has learned to find something in the pictures."""
     graph.begin(0)
-    graph._at_once = 40
+    graph._pace.at_once = 40
     graph.advance(40)
     prefix = str(tmp_path_factory.mktemp("learned") / "model.ckpt-40")
     graph.save(prefix)
@@ -70,7 +73,7 @@ def learned(graph, tmp_path_factory):
 @pytest.mark.slow
 class TestSteps:
     def test_each_step_of_a_call_tells_its_loss_with_its_parts_and_the_learning_rate(self, graph):
-        before, graph._at_once = graph.global_step(), 3
+        before, graph._pace.at_once = graph.global_step(), 3
         done = graph.advance(5)
         assert graph.global_step() == before + 3
         assert len(done) == 3
@@ -80,22 +83,15 @@ class TestSteps:
             assert parts == (pytest.approx(sum(values.values()), rel=1e-4), pytest.approx(0.01))
 
     def test_a_call_makes_no_more_steps_than_asked_for(self, graph):
-        before, graph._at_once = graph.global_step(), 100
+        before, graph._pace.at_once = graph.global_step(), 100
         assert len(graph.advance(2)) == 2
         assert graph.global_step() == before + 2
-
-    def test_how_many_it_makes_follows_the_pace(self, graph, monkeypatch):
-        clock = itertools.count(step=0.02)
-        monkeypatch.setattr(graphs.time, "monotonic", lambda: next(clock))
-        graph._at_once = 1
-        graph.advance(5)
-        assert graph._at_once == 50
 
     def test_a_checkpoint_brings_back_weights_optimizer_and_step(self, graph, tmp_path):
         graph.save(str(tmp_path / "model.ckpt-1"))
         step, weights = graph.global_step(), [variable.numpy() for variable in graph.model.variables]
         momenta = [variable.numpy() for variable in graph._optimizer.variables()]
-        graph._at_once = 1
+        graph._pace.at_once = 1
         graph.advance(1)
         assert not all(np.array_equal(*pair) for pair in zip(momenta, graph._optimizer.variables()))
         graph.restore(str(tmp_path / "model.ckpt-1"))
@@ -105,7 +101,7 @@ class TestSteps:
 
     def test_a_new_segment_does_not_have_the_step_traced_again(self, graph):
         graph.begin(7)
-        graph._at_once = 1
+        graph._pace.at_once = 1
         graph.advance(1)
         assert graph._train.experimental_get_tracing_count() == 1
 
@@ -188,6 +184,14 @@ class TestEvaluation:
         assert list(evaluator._eval_config.metrics_set) == ["pascal_voc_detection_metrics", "coco_detection_metrics"]
 
 
+def test_how_many_steps_a_call_makes_follows_the_pace(monkeypatch):
+    clock, followed = itertools.count(step=0.02), pace.Pace()
+    monkeypatch.setattr(pace.time, "monotonic", lambda: next(clock))
+    assert [followed.run(lambda count: count, most) for most in (200, 20, 200)] == [1, 20, 100]
+    monkeypatch.setattr(pace.time, "monotonic", itertools.count(step=500).__next__)
+    assert [followed.run(lambda count: count, 200) for _ in range(2)] == [100, 1]
+
+
 def test_a_resumed_training_does_not_begin_the_same_data_again():
     graph = object.__new__(graphs.TrainingGraph)
     graph._seed, graph._deterministic, graph._train = 1, False, "traced"
@@ -205,6 +209,14 @@ class TestDevices:
     def test_without_a_gpu_it_is_the_processor(self):
         strategy = devices.make_strategy(None, 3, False)
         assert (type(strategy).__name__, strategy.num_replicas_in_sync) == ("OneDeviceStrategy", 1)
+
+    @pytest.mark.parametrize(("gpus", "told"), [(0, []), (1, []), (3, ["train-garden uses one of the 3 GPUs; the others are idle"])])
+    def test_idle_gpus_are_told(self, monkeypatch, gpus, told):
+        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * gpus)
+        task = type("Task", (), {"warn": lambda self, text: warned.append(text)})()
+        warned = []
+        load("_training", "devices").warn_of_idle_gpus(task, "train-garden")
+        assert warned == told
 
     def test_a_batch_that_cannot_be_shared_is_refused(self):
         with pytest.raises(StageError) as raised:
@@ -247,7 +259,7 @@ class TestRandom:
         assert np.array_equal(drawn["first"], drawn["again"])
         assert not np.array_equal(drawn["first"], drawn["other"])
         assert not np.array_equal(*drawn["first"])
-        graphs.check_random(draw.get_concrete_function(tf.constant(2)).graph.as_graph_def())
+        randomness.check_repeatable(draw.get_concrete_function(tf.constant(2)).graph.as_graph_def(), OBJECT_DETECTION_API)
 
     def test_what_draws_otherwise_is_refused(self):
         @tf.function
@@ -258,5 +270,12 @@ class TestRandom:
             return total
 
         with pytest.raises(StageError, match="deterministic training is not possible") as raised:
-            graphs.check_random(sample.get_concrete_function(tf.constant(2)).graph.as_graph_def())
+            randomness.check_repeatable(sample.get_concrete_function(tf.constant(2)).graph.as_graph_def(), OBJECT_DETECTION_API)
         assert raised.value.found == "RandomShuffle"
+        assert "model.ssd.loss" in raised.value.remedy
+
+    def test_so_is_what_draws_outside_of_every_function(self):
+        traced = tf.function(lambda: tf.random.uniform([2])).get_concrete_function()
+        with pytest.raises(StageError) as raised:
+            randomness.check_repeatable(traced.graph.as_graph_def(), MODEL_GARDEN)
+        assert raised.value.remedy == MODEL_GARDEN.random

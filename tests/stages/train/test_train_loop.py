@@ -10,6 +10,7 @@ from _runtime import Interrupted, StageError
 
 from stage_helpers import load
 
+advice = load("_training", "advice")
 loop = load("_training", "loop")
 checkpoints = load("_training", "checkpoints")
 
@@ -118,7 +119,7 @@ class Events:
 class Run:
     """One attempt to train in `path`; `start()` runs it."""
 
-    def __init__(self, path, graph=None, evaluator=None, **plan):
+    def __init__(self, path, graph=None, evaluator=None, fields=advice.OBJECT_DETECTION_API, **plan):
         settings = {"num_steps": 10, "delay": 4, "checkpoint_every": 3, "evaluate_every": 0, "keep": 9, "deterministic": False}
         settings.update(plan)
         self.graph, self.evaluator, self.task = graph or Graph(), evaluator or Evaluator(), Task()
@@ -127,7 +128,7 @@ class Run:
         plan = loop.Plan(**settings)
         self.events = Events()
         self.trainer = loop.Trainer(
-            self.task, self._make, self.evaluator, self.folder, self.events, plan, tf.errors.OpError, self.float_folder
+            self.task, self._make, self.evaluator, self.folder, self.events, plan, tf.errors.OpError, fields, self.float_folder
         )
 
     def _make(self):
@@ -350,6 +351,14 @@ def test_what_the_user_can_mend_is_said(tmp_path, at, where, remedy):
         Run(tmp_path, Graph(at)).start()
     assert raised.value.where.endswith(where)
     assert remedy in raised.value.remedy
+
+
+def test_remedies_name_the_fields_of_the_config_that_is_trained(tmp_path):
+    for number, event in enumerate((float("nan"), tf.errors.ResourceExhaustedError(None, None, "OOM"))):
+        with pytest.raises(StageError) as raised:
+            Run(tmp_path / str(number), Graph({5: event}), fields=advice.MODEL_GARDEN).start()
+        assert raised.value.remedy in (advice.MODEL_GARDEN.loss, advice.MODEL_GARDEN.memory)
+    assert not [text for text in advice.MODEL_GARDEN if "train_config" in text or "model.ssd" in text or "encode_background" in text]
 
 
 def test_what_is_sealed_is_json_without_nan(tmp_path):
