@@ -4,18 +4,18 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+from _conversion.program import Converter, model_bytes, run_program, tail
 from _runtime import StageError
 
+_CONVERTER = Converter("the converter", "tf.lite.TFLiteConverter", "raise the parameter `seconds`, or lower representative_images")
 _PROGRAM = Path(__file__).resolve().parent / "converter_program.py"
 _ERROR = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception): (?P<text>.+)", re.MULTILINE)
-_LINES = 4  # of its output, kept in an error
 
 
 class Request(NamedTuple):
@@ -55,63 +55,21 @@ def run_converter(request, prepare, scratch, seconds):
         images = folder / "images.uint8"
         about = request._asdict()
         if request.images is not None:
-            about["images"] = dict(request.images, path=str(images))
+            about["images"] = dict(request.images, path=str(images), stage=os.getpid())
         (folder / "request.json").write_text(json.dumps(about), encoding="utf-8")
-        code, log = _run(folder, lambda: prepare(images) if request.images is not None else None, seconds)
+        command = [sys.executable, str(_PROGRAM), str(folder / "request.json")]
+        meanwhile = None if request.images is None else partial(prepare, images)
+        code, log = run_program(_CONVERTER, command, folder, seconds, meanwhile=meanwhile)
         sys.stdout.write(log)
         if code != 0:
             raise _failure(folder, code, log)
         return _converted(folder, log)
 
 
-def _run(folder, prepare, seconds):
-    """(exit status, output) of the program."""
-    with open(str(folder / "log"), "w+", encoding="utf-8", errors="replace") as log:
-        process = subprocess.Popen(
-            [sys.executable, str(_PROGRAM), str(folder / "request.json")],
-            cwd=str(folder),
-            env=dict(os.environ, TMPDIR=str(folder)),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            prepare()
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise StageError(
-                "the converter did not finish",
-                "tf.lite.TFLiteConverter",
-                "at most %d s" % seconds,
-                "still running, and killed",
-                "raise the parameter `seconds`, or lower representative_images",
-            ) from None
-        finally:
-            _kill(process)
-        log.seek(0)
-        return process.returncode, log.read()
-
-
-def _kill(process):
-    """End whatever of the program's process group still runs."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 def _converted(folder, log):
-    model = folder / "model.tflite"
-    if not model.exists() or model.stat().st_size == 0:
-        raise StageError(
-            "the converter ended without an error and left no model",
-            "tf.lite.TFLiteConverter",
-            "model.tflite",
-            "an empty file" if model.exists() else "no file",
-            "read its log: %s" % _tail(log),
-        )
+    content = model_bytes(_CONVERTER, folder / "model.tflite", log)
     about = json.loads((folder / "converted.json").read_text(encoding="utf-8"))
-    return Converted(model.read_bytes(), **about)
+    return Converted(content, **about)
 
 
 def _failure(folder, code, log):
@@ -136,10 +94,6 @@ def _failure(folder, code, log):
         "the converter failed",
         "tf.lite.TFLiteConverter, exit status %d" % code,
         "a model",
-        errors[-1][:500] if errors else _tail(log),
+        errors[-1][:500] if errors else tail(log),
         "read the stage's log; most often the model has an operator that TensorFlow Lite lacks",
     )
-
-
-def _tail(log):
-    return " | ".join(line[:300] for line in [line for line in log.splitlines() if line.strip()][-_LINES:])

@@ -4,6 +4,7 @@ It writes model.tflite and converted.json to its working folder, or failed.json 
 """
 
 import json
+import os
 import re
 import sys
 import time
@@ -62,12 +63,15 @@ def make_converter(request):
     return converter
 
 
-def normalized_images(path, size, mean, std):
+def normalized_images(path, size, mean, std, stage):
     """Each image as the model reads it: a list of one float32 [1, height, width, 3].
 
-    path: of the pixels, uint8, for which this waits; size: [height, width].
+    path: of the pixels, uint8, for which this waits; size: [height, width]; stage: the process that writes them, and started this one. This
+    one ends where that is gone, as a stage that is killed cannot end what it started.
     """
     while not Path(path).exists():
+        if os.getppid() != stage:
+            sys.exit("the stage has ended, and nothing writes the images")
         time.sleep(_WAIT)
     for pixels in np.memmap(path, np.uint8, "r").reshape(-1, *size, 3):
         yield [normalize(pixels[np.newaxis], mean, std)]

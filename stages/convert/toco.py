@@ -2,15 +2,14 @@
 
 import os
 import re
-import signal
-import subprocess
 import sys
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
-from _runtime import Interrupted, StageError
+from _conversion.program import Converter, model_bytes, run_program, tail
+from _runtime import StageError
 
+_TOCO = Converter("TOCO", "tflite_convert", "raise the parameter `seconds`, or use a smaller model")
 # TOCO gives up where a tensor has no range; this is how it says so.
 _NO_RANGE = re.compile(
     r"Array (?P<array>\S+), which is an input to the (?P<op>.+?) operator producing the output array (?P<output>\S+), "
@@ -18,7 +17,6 @@ _NO_RANGE = re.compile(
 )
 _FATAL = re.compile(r": F \S+\] (?P<text>[^\n]+)")
 _UNKNOWN = re.compile(r"Converting unsupported operation: (?!TFLite_Detection_PostProcess)(?P<op>\S+)")
-_LINES = 4  # of its output, kept in an error
 
 
 def toco_arguments(graph, path, inference_type, dummy_ranges):
@@ -53,54 +51,16 @@ def run_toco(arguments, scratch, seconds):
     with tempfile.TemporaryDirectory(dir=str(scratch)) as folder:
         output = Path(folder) / "model.tflite"
         command = [sys.executable, "-m", "tensorflow.lite.python.tflite_convert", "--output_file=%s" % output, *arguments]
-        code, log = _run(command, folder, seconds)
+        code, log = run_program(_TOCO, command, folder, seconds, {"PATH": _path()})
         sys.stdout.write(log)
         if code != 0:
             raise _failure(code, log)
-        if not output.exists() or output.stat().st_size == 0:
-            raise StageError(
-                "TOCO ended without an error and left no model",
-                "tflite_convert",
-                "model.tflite",
-                "an empty file" if output.exists() else "no file",
-                "read its log: %s" % _tail(log),
-            )
-        return output.read_bytes()
+        return model_bytes(_TOCO, output, log)
 
 
-def _run(command, folder, seconds):
-    # It starts toco_from_protos by name, which lies beside this interpreter.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=dict(os.environ, PATH=path, TMPDIR=folder),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        _kill(process)
-        raise StageError(
-            "TOCO did not finish",
-            "tflite_convert",
-            "at most %d s" % seconds,
-            "still running, and killed",
-            "raise the parameter `seconds`, or use a smaller model",
-        ) from None
-    except Interrupted:
-        _kill(process)
-        raise
-    return process.returncode, output.decode("utf-8", "replace")
-
-
-def _kill(process):
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+def _path():
+    """PATH with the folder of this interpreter, where toco_from_protos lies, which TOCO's program starts by name."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 
 def _failure(code, log):
@@ -121,10 +81,5 @@ def _failure(code, log):
         else ("read the stage's log; most often the graph has an operator or a range that TOCO cannot take")
     )
     return StageError(
-        "TOCO failed", "tflite_convert, exit status %d" % code, "a model", fatal.group("text")[:500] if fatal else _tail(log), remedy
+        "TOCO failed", "tflite_convert, exit status %d" % code, "a model", fatal.group("text")[:500] if fatal else tail(log), remedy
     )
-
-
-def _tail(log):
-    lines = [line for line in log.splitlines() if line.strip() and ": I tensorflow/" not in line]
-    return " | ".join(line[:300] for line in lines[-_LINES:])

@@ -25,8 +25,6 @@ def main(task):
     check_exportable(config, task.params, "freeze-tf2")
     classes = checkpoint_classes(about, config.model.ssd.num_classes)
     restored = restore_model(config, str(checkpoint.path / about["prefix"]), about["step"], input_size(config))
-    if config.eval_config.use_moving_averages:
-        task.warn("eval_config.use_moving_averages: the moving averages are the optimizer's own, so the weights themselves are exported")
     described = write_artifact(
         task.output, exported_detector(config, restored, task.params, classes, about["step"]), task.params["postprocess"]
     )

@@ -1,7 +1,10 @@
 """Conversion by TensorFlow 2's converter: what is in the model, the same bytes each time, and what is refused."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -20,7 +23,7 @@ from freeze_fixtures_tf2 import CONVERT, SIDE, converted_tiny, decode, frozen_ti
 from tiny_config_tf2 import CLASSES, SIZE
 
 import detector_images
-from stage_helpers import artifact, load
+from stage_helpers import STAGES, artifact, load
 
 converter = load("convert-tf2", "converter_process")
 representative = load("convert-tf2", "representative")
@@ -342,6 +345,14 @@ def test_a_converter_that_ends_well_and_leaves_nothing_is_an_error(monkeypatch, 
     assert caught.value.found == says
 
 
+def test_the_end_of_its_log_is_told_without_tensorflows_notes(monkeypatch, tmp_path):
+    program = "import sys; print('no such layer'); print('2026-01-01 00:00:00.1: I tensorflow/core/util.cc:1] a note'); sys.exit(3)"
+    scratch = pretend(monkeypatch, tmp_path, program)
+    with pytest.raises(StageError, match="the converter failed") as caught:
+        converter.run_converter(REQUEST, lambda _path: None, scratch, 60)
+    assert caught.value.found == "no such layer"
+
+
 def test_a_converter_that_is_killed_is_said_to_be(monkeypatch, tmp_path):
     scratch = pretend(monkeypatch, tmp_path, "import os; os.kill(os.getpid(), 9)")
     with pytest.raises(StageError, match="was killed") as caught:
@@ -361,3 +372,22 @@ def test_images_that_cannot_be_prepared_end_the_converter_at_once(monkeypatch, t
         converter.run_converter(REQUEST, fail, scratch, 300)
     assert time.monotonic() - start < 60
     assert not list(scratch.iterdir())
+
+
+# A stage that has a converter wait for images (at the path that is given), writes none, and does not end.
+STAGE = """
+import os, subprocess, sys, time
+program = "import converter_program as made, sys; print('waiting', flush=True); next(made.normalized_images(sys.argv[1], [8, 8], 0, 1, %d))"
+subprocess.Popen([sys.executable, "-c", program % os.getpid(), sys.argv[1]])
+time.sleep(600)
+"""
+
+
+def test_a_converter_that_waits_for_images_ends_with_a_stage_that_is_killed(tmp_path):
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(STAGES), str(STAGES / "convert-tf2")]))
+    command = [sys.executable, "-c", STAGE, str(tmp_path / "images")]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as stage:
+        assert any(line == "waiting\n" for line in stage.stdout)
+        stage.kill()
+        said, _ = stage.communicate(timeout=60)  # to the end of what both write to, so this is the end of the converter, too
+    assert "the stage has ended" in said

@@ -8,6 +8,7 @@ import time
 
 import pytest
 import tiny_training_tf2
+import yaml
 from tiny_training_tf2 import config_text
 
 from stage_helpers import STAGES, load, write_task
@@ -71,3 +72,13 @@ def test_what_tensorflow_reads_at_import_is_set_before(monkeypatch):
     assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
     process.prepare(deterministic=True)
     assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
+
+
+@pytest.mark.parametrize("stage", ["train", "train-tf2", "train-garden"])
+def test_the_largest_seed_that_a_stage_takes_is_the_largest_of_tensorflow(stage):
+    import tensorflow as tf
+
+    largest = yaml.safe_load((STAGES / stage / "stage.yaml").read_text())["params"]["seed"]["maximum"]
+    tf.keras.utils.set_random_seed(largest)
+    with pytest.raises(ValueError, match="Seed must be between"):
+        tf.keras.utils.set_random_seed(largest + 1)

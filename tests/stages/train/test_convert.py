@@ -179,12 +179,12 @@ def test_a_converter_that_does_not_finish_is_killed_with_what_it_started(convert
 
 @pytest.mark.parametrize(("left", "says"), [(None, "no file"), (b"", "an empty file")])
 def test_a_converter_that_ends_well_and_leaves_nothing_is_an_error(monkeypatch, tmp_path, left, says):
-    def pretend(_command, folder, _seconds):
+    def pretend(_converter, _command, folder, _seconds, _environment):
         if left is not None:
             (tmp_path / folder / "model.tflite").write_bytes(left)
         return 0, "fine\n"
 
-    monkeypatch.setattr(toco, "_run", pretend)
+    monkeypatch.setattr(toco, "run_program", pretend)
     with pytest.raises(StageError, match="left no model") as caught:
         toco.run_toco([], tmp_path, 1)
     assert caught.value.found == says
