@@ -31,10 +31,12 @@ ssd {
 
 @pytest.fixture(scope="module")
 def detector():
+    import tensorflow as tf
     from google.protobuf import text_format
     from object_detection.builders import model_builder
     from object_detection.protos import model_pb2
 
+    tf.keras.utils.set_random_seed(1)  # the same weights each time
     return model_builder.build(text_format.Parse(CONFIG, model_pb2.DetectionModel()), is_training=True)
 
 
