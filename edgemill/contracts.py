@@ -31,6 +31,9 @@ _INPUT = {
         "help": {"type": "string"},
     },
 }
+# Of JSON Schema, what a parameter may say.
+_KEYWORDS = ["default", "enum", "format", "items", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minItems", "maxItems"]
+_KEYWORDS += ["uniqueItems", "minLength", "maxLength", "pattern", "properties", "additionalProperties"]
 _TYPES = ["string", "integer", "number", "boolean", "array", "object"]
 _SCHEMA = {
     "type": "object",
@@ -45,7 +48,12 @@ _SCHEMA = {
         "output": {"type": "object", "additionalProperties": False, "required": ["kind"], "properties": {"kind": {"type": "string"}}},
         "params": {
             "type": "object",
-            "additionalProperties": {"type": "object", "required": ["type", "description"], "properties": {"type": {"enum": _TYPES}}},
+            "additionalProperties": {
+                "type": "object",
+                "additionalProperties": False,  # a description with a comma and without quotes would leave its end as a key
+                "required": ["type", "description"],
+                "properties": {**{key: {} for key in _KEYWORDS}, "description": {"type": "string"}, "type": {"enum": _TYPES}},
+            },
         },
         "tools": {"type": "array", "items": {"type": "string"}},
         "resumable": {"type": "boolean"},

@@ -30,6 +30,7 @@ WORDS = "schema: 1\nhelp: x\nimage: host\noutput: {kind: text}\n"
         (WORDS + "inputs: {text: {kind: []}}\n", "inputs"),
         (WORDS + "inputs: {text: {kind: text, may: true}}\n", "unknown key 'may'"),
         (WORDS + "params: {n: {type: integer}}\n", "something is missing"),
+        (WORDS + "params: {n: {type: integer, description: A, or B.}}\n", "unknown key 'or B.'"),
         (WORDS + "params: {n: {type: int, description: x}}\n", "not one of the accepted values"),
         (WORDS + "params: {n: {type: integer, description: x, default: many}}\n", "wrong type"),
         (WORDS + "params: {n: {type: integer, description: x, minimum: 2, default: 1}}\n", "minimum 2"),
