@@ -1,4 +1,6 @@
-"""The custom options of TFLite_Detection_PostProcess: a FlexBuffer map of scalars (https://google.github.io/flatbuffers/flexbuffers.html).
+"""The options of custom operators: a FlexBuffer map (https://google.github.io/flatbuffers/flexbuffers.html).
+
+That of TFLite_Detection_PostProcess holds scalars; that of a compiled model's operator also strings of bytes, and vectors of both.
 
 TOCO writes the map in the order in which protobuf iterates over the node's attributes. protobuf seeds that order with the clock and an
 address, so that two conversions of one graph differ in these bytes and nowhere else. The map's index is sorted by key, but the key strings
@@ -11,6 +13,7 @@ from typing import NamedTuple
 from _tflite.flatbuffer import DamagedError
 
 _INT, _UINT, _FLOAT, _BOOL, _MAP = 1, 2, 3, 26, 9  # FlexBuffer types
+_STRING, _VECTOR, _VECTOR_INT, _BLOB = 5, 10, 11, 25  # what a value of these types says is how far back it lies
 _CODES = {
     _INT: {1: "b", 2: "h", 4: "i", 8: "q"},
     _UINT: {1: "B", 2: "H", 4: "I", 8: "Q"},
@@ -28,7 +31,7 @@ class _Map(NamedTuple):
 
 
 def read_options(options):
-    """{name: bool, int or float} of a map of scalars. Raises DamagedError (a ValueError) for anything else."""
+    """{name: bool, int, float, bytes, or list of these} of a map. Raises DamagedError (a ValueError) for anything else."""
     return {key: value for key, (_place, value) in _read(options).entries.items()}
 
 
@@ -81,10 +84,8 @@ def _read(options):
     for position in range(count):
         place = index + position * key_width
         place -= _number(options, place, _UINT, key_width)
-        kind = _number(options, values + count * width + position, _UINT, 1) >> 2
-        if kind not in _CODES:
-            raise DamagedError("option %d is not a number" % position)
-        entries[_key(options, place)] = (place, _value(options, values + position * width, kind, width))
+        packed = _number(options, values + count * width + position, _UINT, 1)
+        entries[_key(options, place)] = (place, _value(options, values + position * width, packed, width))
     if len(entries) != count:
         raise DamagedError("an option is given twice")
     return _Map(entries, index, key_width)
@@ -97,9 +98,24 @@ def _number(options, place, kind, width):
     return struct.unpack_from("<" + code, options, place)[0]
 
 
-def _value(options, place, kind, width):
-    value = _number(options, place, kind, width)
-    return bool(value) if kind == _BOOL else value
+def _value(options, place, packed, width, nested=False):
+    """The value at `place`, `width` bytes wide, of a packed type: the type and, for what lies elsewhere, the width there."""
+    kind, inner = packed >> 2, 1 << (packed & 3)
+    if kind in _CODES:
+        value = _number(options, place, kind, width)
+        return bool(value) if kind == _BOOL else value
+    if kind not in (_STRING, _BLOB, _VECTOR, _VECTOR_INT) or (nested and kind in (_VECTOR, _VECTOR_INT)):
+        raise DamagedError("an option of FlexBuffer type %d" % kind)
+    start = place - _number(options, place, _UINT, width)
+    size = _number(options, start - inner, _UINT, inner)
+    if size > len(options) - start:
+        raise DamagedError("the options end too early")
+    if kind in (_STRING, _BLOB):
+        return options[start : start + size]
+    if kind == _VECTOR_INT:
+        return [_number(options, start + index * inner, _INT, inner) for index in range(size)]
+    types = start + size * inner
+    return [_value(options, start + index * inner, _number(options, types + index, _UINT, 1), inner, True) for index in range(size)]
 
 
 def _key(options, place):

@@ -105,3 +105,14 @@ class Table:
         """A vector of tables, as a list."""
         start, count = self.span(slot, 4)
         return [Table(self.buffer, self.buffer.follow(start + 4 * index)) for index in range(count)]
+
+    def blobs(self, slot):
+        """A vector of strings, as a list of their bytes."""
+        start, count = self.span(slot, 4)
+        found = []
+        for index in range(count):
+            place = self.buffer.follow(start + 4 * index)
+            size = self.buffer.number("I", place)
+            self.buffer.check(place + 4, size)
+            found.append(self.buffer.content[place + 4 : place + 4 + size])
+        return found

@@ -5,6 +5,7 @@ from typing import List, NamedTuple, Optional, Tuple
 
 from _runtime import StageError
 from _tflite import schema
+from _tflite.builtin_options import read_builtin_options
 from _tflite.flatbuffer import DamagedError, FlatBuffer
 
 IDENTIFIER = b"TFL3"
@@ -17,7 +18,8 @@ _LONGEST_NAME = 1000
 class Tensor(NamedTuple):
     """A tensor. type: "uint8", "float32", …; scales, zero_points: empty where it is not quantized; bytes: of its constant data, 0 for one
     that is computed at run time; type_place: where its type is stored in the file, or None where it is the default (float32); dimension:
-    along which the scales lie, where it has several.
+    along which the scales lie, where it has several; place: where its constant data are in the file; signature: its shape with -1 for what
+    is open, empty where nothing is; variable: whether it keeps its value from one run to the next.
     """
 
     index: int
@@ -29,11 +31,15 @@ class Tensor(NamedTuple):
     bytes: int
     type_place: Optional[int]
     dimension: int = 0
+    place: Optional[int] = None
+    signature: Tuple[int, ...] = ()
+    variable: bool = False
 
 
 class Operator(NamedTuple):
     """An operator. op: "CONV_2D", … or a custom operator's own name; inputs, outputs: tensor indices, -1 for an absent optional input;
-    options: a custom operator's bytes, which start at options_place in the file.
+    options: a custom operator's bytes, which start at options_place in the file; version: of the operator, from 1; builtin: a builtin
+    operator's options by their schema's names, those that `builtin_options` knows.
     """
 
     index: int
@@ -43,6 +49,8 @@ class Operator(NamedTuple):
     outputs: Tuple[int, ...]
     options: bytes
     options_place: Optional[int]
+    version: int = 1
+    builtin: Optional[dict] = None
 
 
 class Model(NamedTuple):
@@ -85,7 +93,7 @@ def _model(buffer, where):
     if len(subgraphs) != 1:
         raise StageError("the model does not have exactly one subgraph", where, 1, len(subgraphs), "give a model for inference")
     codes = [_operator_code(table) for table in root.tables(1)]
-    data = [table.span(0, 1)[1] for table in root.tables(4)]
+    data = [table.span(0, 1) for table in root.tables(4)]
     tensors = [_tensor(index, table, data) for index, table in enumerate(subgraphs[0].tables(0))]
     operators = [_operator(index, table, codes) for index, table in enumerate(subgraphs[0].tables(3))]
     model = Model(tensors, operators, subgraphs[0].numbers(1, "i"), subgraphs[0].numbers(2, "i"), len(buffer.content), root.text(3))
@@ -98,7 +106,7 @@ def _operator_code(table):
     # Codes above 126 are in the wider field 3 only, which converters of TensorFlow 1 do not write.
     code = max(table.number(0, "b"), table.number(3, "i"))
     custom = code == schema.CUSTOM
-    return (table.text(1) if custom else schema.operator_name(code)), custom
+    return (table.text(1) if custom else schema.operator_name(code)), custom, table.number(2, "i", 1)
 
 
 def _tensor(index, table, data):
@@ -115,9 +123,12 @@ def _tensor(index, table, data):
         table.numbers(0, "i"),
         scales,
         zero_points,
-        data[buffer],
+        data[buffer][1],
         table.place(1),
         dimension,
+        data[buffer][0],
+        table.numbers(7, "i"),
+        bool(table.number(5, "b")),
     )
 
 
@@ -125,8 +136,9 @@ def _operator(index, table, codes):
     code = table.number(0, "I")
     if code >= len(codes):
         raise DamagedError("operator %d has code %d of %d" % (index, code, len(codes)))
-    op, custom = codes[code]
-    return Operator(index, op, custom, table.numbers(1, "i"), table.numbers(2, "i"), table.bytes(5), table.span(5, 1)[0])
+    op, custom, version = codes[code]
+    builtin = None if custom else read_builtin_options(op, table.table(4))
+    return Operator(index, op, custom, table.numbers(1, "i"), table.numbers(2, "i"), table.bytes(5), table.span(5, 1)[0], version, builtin)
 
 
 def _check_limits(model):

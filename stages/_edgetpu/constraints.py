@@ -1,0 +1,238 @@
+"""Conditions under which the Edge TPU compiler maps an operator: each is a function of the operator's `Facts` that tells what is wrong.
+
+It returns a `Finding`, or None where all is well. A finding of doubt says that nobody knows, and then the prediction is "unknown".
+"""
+
+from typing import NamedTuple, Optional
+
+from _tflite.constants import integers
+
+# Above about this many elements reshapes and transposes were seen mapped and not mapped.
+_LARGE = 2**17
+_SOFTMAX_ELEMENTS = 16000
+_LARGEST_FACTOR = 2.0  # of a resize that nothing that was seen contradicts; 33 was seen not to be mapped
+
+
+class Finding(NamedTuple):
+    """Why an operator is not mapped: reason, in words; doubt: whether that is not sure; status: the compiler's own words, where known."""
+
+    reason: str
+    doubt: bool = False
+    status: Optional[str] = None
+
+
+class Facts(NamedTuple):
+    """An operator with what is around it. model: the whole; content: the file's bytes; operator: of the model; runtime: the target's."""
+
+    model: object
+    content: bytes
+    operator: object
+    runtime: int
+
+    def tensor(self, place):
+        """Its input at `place` (from 0), None where it has none."""
+        inputs = self.operator.inputs
+        return self.model.tensors[inputs[place]] if place < len(inputs) and inputs[place] >= 0 else None
+
+    @property
+    def output(self):
+        """Its first output, None where it has none."""
+        return self.model.tensors[self.operator.outputs[0]] if self.operator.outputs else None
+
+    def numbers(self, place):
+        """The integers of a constant input, None where it is computed."""
+        tensor = self.tensor(place)
+        return None if tensor is None or not tensor.bytes else integers(self.content, tensor)
+
+    def option(self, name):
+        """A builtin option."""
+        return (self.operator.builtin or {}).get(name)
+
+
+def elements(shape):
+    """Their number."""
+    count = 1
+    for side in shape:
+        count *= max(1, side)
+    return count
+
+
+def no_fused_activation(facts):
+    """None of RELU and the like may be part of the operator."""
+    found = facts.option("fused_activation_function")
+    return None if found in (None, "NONE") else Finding("it has a fused activation function, %s" % found)
+
+
+def zero_padding_alone(facts):
+    """With a constant among what is concatenated: two inputs, and the constant all zeros."""
+    tensors = [facts.tensor(place) for place in range(len(facts.operator.inputs))]
+    constants = [tensor for tensor in tensors if tensor is not None and tensor.bytes]
+    if not constants:
+        return None
+    if len(tensors) == 2 and len(constants) == 1 and all(_is_zero(facts, tensor) for tensor in constants):
+        return None
+    return Finding("one of its inputs is constant, and not a padding with zeros of a single other input")
+
+
+def _is_zero(facts, tensor):
+    zero = tensor.zero_points[0] if tensor.zero_points else 0
+    return all(value == zero for value in integers(facts.content, tensor) or (None,))
+
+
+def constant_weights(facts):
+    """Weights and bias are known when the model is compiled."""
+    for place, what in ((1, "weights"), (2, "bias")):
+        tensor = facts.tensor(place)
+        if tensor is not None and not tensor.bytes:
+            return Finding("its %s are computed, not constant" % what)
+    return None
+
+
+def same_dilation(facts):
+    """As far in x as in y; runtimes before 13 have no dilation in depthwise convolutions."""
+    wide, high = facts.option("dilation_w_factor"), facts.option("dilation_h_factor")
+    if wide != high:
+        return Finding("its dilation is %s in x and %s in y" % (wide, high))
+    if facts.operator.op == "DEPTHWISE_CONV_2D" and wide not in (None, 1) and facts.runtime < 13:
+        return Finding("it is dilated, and the target's runtime is %d" % facts.runtime, doubt=True)
+    return None
+
+
+def default_weights_format(facts):
+    """Not shuffled."""
+    return Finding("its weights are stored shuffled") if facts.option("weights_format") else None
+
+
+def one_row(facts):
+    """The output is one-dimensional: all its dimensions but the last are 1."""
+    shape = facts.output.shape
+    if elements(shape[:-1]) == 1:
+        return None
+    # One page allows one-dimensional input alone; a softmax of rank 4 was seen mapped.
+    return Finding("its output %s has more than one row" % _sides(shape), doubt=facts.operator.op == "SOFTMAX")
+
+
+def at_most_16000(facts):
+    """Of elements."""
+    count = elements(facts.output.shape)
+    return None if count <= _SOFTMAX_ELEMENTS else Finding("it has %d elements, and %d are allowed" % (count, _SOFTMAX_ELEMENTS))
+
+
+def constant_axes(facts):
+    """The axes of a reduction."""
+    return Finding("its axes are computed, not constant") if facts.numbers(1) is None else None
+
+
+def not_over_batch(facts):
+    """A reduction leaves the batch dimension alone."""
+    axes = facts.numbers(1) or ()
+    rank = len(facts.tensor(0).shape)
+    return Finding("it reduces over the batch dimension") if any(axis in (0, -rank) for axis in axes) and rank > 1 else None
+
+
+def depth_multiple_of_4(facts):
+    """Where a mean is taken over the depth."""
+    shape, axes = facts.tensor(0).shape, facts.numbers(1) or ()
+    if not any(axis in (len(shape) - 1, -1) for axis in axes):
+        return None
+    if shape[-1] % 4:
+        return Finding("it is a mean over the depth, which is %d and no multiple of 4" % shape[-1])
+    return Finding("it is a mean over the depth, and the older table has none", doubt=True) if facts.runtime < 13 else None
+
+
+def constant_paddings(facts):
+    """How much is padded is known when the model is compiled."""
+    return Finding("its paddings are computed, not constant") if facts.numbers(1) is None else None
+
+
+def no_batch_padding(facts):
+    """The batch dimension is not padded."""
+    pads = facts.numbers(1) or ()
+    return Finding("it pads the batch dimension") if any(pads[:2]) and len(facts.tensor(0).shape) > 3 else None
+
+
+def contradicted(_facts):
+    """A page lists the operator, and it was never seen mapped."""
+    return Finding("one published table has it, and it was never seen mapped", doubt=True)
+
+
+def alpha_of_channels(facts):
+    """A factor for each channel, and no more."""
+    alpha = facts.tensor(1)
+    if alpha is not None and elements(alpha.shape[:-1]) == 1:
+        return None
+    return Finding("its alpha %s has more than one dimension (Keras: shared_axes=[1, 2])" % _sides(alpha.shape if alpha else ()))
+
+
+def constant_shape(facts):
+    """All inputs that say where, how far or how large, known when the model is compiled."""
+    for place in range(1, len(facts.operator.inputs)):
+        if facts.tensor(place) is not None and not facts.tensor(place).bytes:
+            return Finding("its size is computed when it runs (input %d), so that what it puts out has no fixed size" % place)
+    return None
+
+
+def not_too_large(facts):
+    """Large ones were seen both ways."""
+    count = elements(facts.output.shape)
+    return (
+        None if count <= _LARGE else Finding("it has %d elements: above about %d some are mapped and some are not" % (count, _LARGE), True)
+    )
+
+
+def small_factor(facts):
+    """Large factors of a resize are refused for their loss of precision; where that begins nobody has published."""
+    before, after = facts.tensor(0).shape, facts.output.shape
+    if len(before) != 4 or len(after) != 4:
+        return Finding("it resizes %s to %s" % (_sides(before), _sides(after)), doubt=True)
+    factors = [float(large) / max(1, small) for small, large in zip(before[1:3], after[1:3])]
+    if max(factors) <= _LARGEST_FACTOR and min(factors) >= 1.0:
+        return None
+    return Finding(
+        "it resizes %s to %s, and it is not known up to which factor that is mapped" % (_sides(before), _sides(after)), doubt=True
+    )
+
+
+def nearest_before_14(facts):
+    """Compiler 14.1 says "Operation version not supported" of one."""
+    return Finding("older runtimes were seen not to have it", doubt=True) if facts.runtime < 14 else None
+
+
+def constant_split(facts):
+    """The axis, which is the first input, is constant and not the batch."""
+    axis = facts.numbers(0)
+    if axis is None:
+        return Finding("its axis is computed, not constant")
+    return Finding("it splits the batch dimension", doubt=True) if axis[:1] == (0,) else None
+
+
+def leading_dimensions(facts):
+    """Up to runtime 12 leading ones alone may go."""
+    before, after = facts.tensor(0).shape, facts.output.shape
+    if facts.runtime > 12 or tuple(before[len(before) - len(after) :]) == tuple(after):
+        return None
+    return Finding("it removes dimensions that are not leading, and the target's runtime is %d" % facts.runtime)
+
+
+def strides_of_one(facts):
+    """It leaves no element out."""
+    strides = facts.numbers(3)
+    return Finding("its strides are %s, not 1" % list(strides)) if strides is not None and any(each != 1 for each in strides) else None
+
+
+def no_masks(facts):
+    """Neither an ellipsis nor a new axis."""
+    for name in ("ellipsis_mask", "new_axis_mask"):
+        if facts.option(name):
+            return Finding("its %s is %d, not 0" % (name, facts.option(name)))
+    return None
+
+
+def batch_stays_first(facts):
+    """Transposes that move the batch dimension were not seen."""
+    order = facts.numbers(1) or (0,)
+    return Finding("it moves the batch dimension", doubt=True) if order[0] != 0 else None
+
+
+def _sides(shape):
+    return "x".join(str(side) for side in shape) or "of no dimension"
