@@ -12,6 +12,8 @@ import os
 import sys
 from contextlib import ExitStack, closing
 
+from detect_arguments import share, whole
+from detect_errors import StageError
 from detect_inputs import UnreadableError, find_sources, notes_on, printable, read_picture
 from detect_model import Detector, in_pixels, reaches, read_facts, read_labels, thresholds
 from detect_outputs import CocoFile, Progress, Seen, Table, check_targets, draw, new_folder, targets_of, together, unwritable
@@ -19,18 +21,6 @@ from detect_video import create_video, open_video
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 STOPPED = 130
-
-
-class StageError(Exception):
-    """Something that the user can mend, told in one line."""
-
-    exit_status = 2
-
-    def __init__(self, what, where=None, expected=None, found=None, remedy=None):
-        self.what, self.where, self.expected, self.found, self.remedy = what, where, expected, found, remedy
-        details = ["%s %s" % (name, value) for name, value in (("expected", expected), ("found", found)) if value is not None]
-        line = ("" if where is None else "%s: " % where) + what + (" (%s)" % ", ".join(details) if details else "")
-        super().__init__(" ".join((line + ("" if remedy is None else "; " + remedy)).split()))
 
 
 class Run:
@@ -160,22 +150,6 @@ def save(picture, target):
     picture.save(target, "JPEG", quality=90)
 
 
-def share(text):
-    """A score of the command line."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError("%s is not between 0 and 1" % text)
-    return value
-
-
-def step(text):
-    """A number of frames of the command line."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("%s is not 1 or more" % text)
-    return value
-
-
 def parse(arguments):
     """The command line."""
     parser = argparse.ArgumentParser(prog="detect.py", description="Find objects in pictures and videos with the model of this package.")
@@ -186,7 +160,7 @@ def parse(arguments):
     add("--json", metavar="FILE", help="COCO JSON to write: images, categories, annotations")
     add("--overwrite", action="store_true", help="write over what is there already")
     add("--threshold", type=share, help="least score of what is told and drawn, 0..1 (each class's own, from the evaluation)")
-    add("--every", type=step, default=1, metavar="N", help="of a video, every Nth frame alone (1)")
+    add("--every", type=whole, default=1, metavar="N", help="of a video, every Nth frame alone (1)")
     add("--model", help="a .tflite with its model.json beside it; model.tflite of this package unless given")
     add("--labels", default=os.path.join(HERE, "labels.txt"), help="class names, one a line; labels.txt of this package")
     add("--edgetpu", action="store_true", help="run model_edgetpu.tflite on an Edge TPU")

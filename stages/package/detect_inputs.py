@@ -36,10 +36,11 @@ class Sources(NamedTuple):
     passed: dict
 
 
-def find_sources(paths, names, output):
+def find_sources(paths, names, output=None):
     """`Sources` of files and folders, each file once; folders are read with all that is below them, sorted.
 
-    names: how each of `paths` is told; output: the folder where results go, which is no source. Raises StageError where it is one of them.
+    names: how each of `paths` is told; output: the folder where results go, if there is one; it is no source. Raises StageError where it
+    is one of them.
     """
     sources = Sources([], [], {})
     for path, name in zip(paths, names):
@@ -96,8 +97,8 @@ def _ending(path):
     return os.path.splitext(path)[1].lower()
 
 
-def _same(first, second):
-    return os.path.realpath(first) == os.path.realpath(second)
+def _same(path, output):
+    return output is not None and os.path.realpath(path) == os.path.realpath(output)
 
 
 def printable(text):

@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import sys
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -35,9 +36,13 @@ class Found(NamedTuple):
 
 
 class Detector:
-    """path: a .tflite file; facts: its model.json; called with uint8 pixels [height, width, 3], RGB, it returns `Detections`."""
+    """path: a .tflite file; facts: its model.json; called with uint8 pixels [height, width, 3], RGB, it returns `Detections`.
+
+    seconds: how long the model itself took for the last picture.
+    """
 
     def __init__(self, path, facts, edge_tpu=False):
+        self.seconds = 0.0
         self._how = attributes(facts.get("decode"), "model.json: decode")
         self._interpreter = load_interpreter(path, edge_tpu)
         self._source = port_of(self._interpreter.get_input_details()[0])
@@ -56,7 +61,9 @@ class Detector:
         _, height, width, channels = self._source.shape
         levels = self._table[model_input(pixels, height, width), np.arange(channels) % self._table.shape[1]]
         self._interpreter.set_tensor(self._source.index, levels)
+        began = time.perf_counter()
         self._interpreter.invoke()
+        self.seconds = time.perf_counter() - began
         values = {name: port.real(self._interpreter.get_tensor(port.index)) for name, port in self._outputs.items()}
         if self._anchors is not None:
             return postprocess(values["boxes"][0], values["scores"][0], self._anchors, self._how)

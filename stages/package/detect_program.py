@@ -1,7 +1,7 @@
-"""Makes the package's detect.py: one file that needs nothing of EdgeMill, with the very functions that evaluation ran.
+"""Makes the package's programs, detect.py and parity.py: files that need nothing of EdgeMill, with the very functions that evaluation ran.
 
-What detect.py imports from the modules beside it and from the shared ones (`_detection` and the like) is replaced by its source, and the
-source of what that needs, at the line that begins with MARK.
+What such a program imports from the modules beside it and from the shared ones (`_detection` and the like) is replaced by its source, and
+the source of what that needs, at the line that begins with MARK.
 """
 
 import ast
@@ -13,8 +13,8 @@ from typing import NamedTuple
 from _runtime import StageError
 
 MARK = "# HERE "
-OWN, PROGRAM = "package", "detect.py"
-RUNTIME = "_runtime"  # is not taken: detect.py has a StageError of its own
+OWN = "package"
+RUNTIME = "_runtime"  # is not taken: the programs have a StageError of their own
 SHARED_HEAD = "# From here on: the functions with which the pipeline evaluated the model, as they were."
 
 
@@ -28,14 +28,14 @@ class _Module(NamedTuple):
     borrowed: dict
 
 
-def build(program, stages):
-    """The source of the stand-alone program. program: source of detect.py; stages: folder of `package` and the shared modules, a Path.
+def build(program, stages, name="detect.py"):
+    """The source of the stand-alone program. program: the source of `name`; stages: folder of `package` and the shared modules, a Path.
 
     Raises StageError where an imported name is not there, two modules define one name, or the result would use an unknown one.
     """
-    main = _parse(PROGRAM, program, stages)
+    main = _parse(name, program, stages)
     modules, needed = _closure(main, stages)
-    _check_clashes([main, *modules.values()], {**needed, PROGRAM: set(main.defined)})
+    _check_clashes([main, *modules.values()], {**needed, name: set(main.defined)})
     # The program's own parts first, each module where its first name is asked for.
     ordered = sorted(modules.values(), key=lambda module: _is_shared(module.name))
     imports = _imported(main, set(main.defined) | _names(main.tree))
@@ -47,7 +47,7 @@ def build(program, stages):
         body += ([] if line == head else ["", "", line] if body else [line]) + _segments(module, needed[module.name])
         head = line
     source = _assemble(main, imports, body)
-    _check_names(source)
+    _check_names(name, source)
     return source
 
 
@@ -86,11 +86,11 @@ def _closure(main, stages):
         module = modules[where]
         if name not in module.defined:
             raise StageError(
-                "detect.py needs a name that its module does not define",
+                "%s needs a name that its module does not define" % main.name,
                 where,
                 "a function, class or constant of that module",
                 name,
-                "mend detect.py's imports",
+                "mend the imports of %s" % main.name,
             )
         if name not in needed[where]:
             needed[where].add(name)
@@ -106,11 +106,11 @@ def _check_clashes(modules, names):
         for name in sorted(names[module.name]):
             if name in owners:
                 raise StageError(
-                    "two modules of detect.py define one name",
+                    "two modules of %s define one name" % modules[0].name,
                     "%s and %s" % (owners[name], module.name),
                     "different names",
                     name,
-                    "rename one: detect.py holds both",
+                    "rename one: the program holds both",
                 )
             owners[name] = module.name
 
@@ -156,7 +156,7 @@ def _assemble(main, imports, body):
     place = next((index for index, line in enumerate(lines) if line.startswith(MARK)), None)
     if place is None:
         raise StageError(
-            "detect.py has no place for what it imports", PROGRAM, "a line that begins with %r" % MARK, "none", "put the line back"
+            "%s has no place for what it imports" % main.name, main.name, "a line that begins with %r" % MARK, "none", "put the line back"
         )
     standard = [line for line in imports if line.split()[1].split(".")[0] in sys.stdlib_module_names]
     blocks = [_import_block(standard), _import_block(imports - set(standard))]
@@ -176,9 +176,9 @@ def _import_block(statements):
     return sorted(plain) + ["from %s import %s" % (module, ", ".join(sorted(names))) for module, names in sorted(by_module.items())]
 
 
-def _check_names(source):
+def _check_names(program, source):
     """Every global name that a function of the program uses must be one of the program's own or Python's."""
-    table = symtable.symtable(source, "detect.py", "exec")
+    table = symtable.symtable(source, program, "exec")
     known = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()}
     scopes = [table]
     while scopes:
@@ -194,8 +194,8 @@ def _check_names(source):
                 and name not in ("__file__", "__name__")
             ):
                 raise StageError(
-                    "detect.py would use a name that it does not have",
-                    "detect.py, line %d and after" % scope.get_lineno(),
+                    "%s would use a name that it does not have" % program,
+                    "%s, line %d and after" % (program, scope.get_lineno()),
                     "a name that it defines or imports",
                     name,
                     "let the shared function use nothing but its own module and libraries",

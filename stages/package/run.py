@@ -14,6 +14,7 @@ from _runtime import StageError, run, sha256_file, write_json, write_text
 HERE = Path(__file__).resolve().parent
 SUMS = "SHA256SUMS"
 PROVENANCE = "provenance.intoto.jsonl"
+PROGRAMS = ("detect.py", "parity.py")
 CONFIGS = ("pipeline.config", "experiment.yaml")  # that of the Object Detection API, that of the Model Garden
 
 
@@ -50,7 +51,8 @@ def main(task):
     )
     inputs = lineage([each for each in (model, compiled, graph, dataset, evaluation) if each is not None])
     write_json(task.output / "inputs.json", {"schema": 2, "stages": inputs})
-    write_text(task.output / "detect.py", build((HERE / "detect.py").read_text(encoding="utf-8"), HERE.parent))
+    for name in PROGRAMS:
+        write_text(task.output / name, build((HERE / name).read_text(encoding="utf-8"), HERE.parent, name))
     facts = {
         "lint": lint,
         "classes": classes,
@@ -76,7 +78,7 @@ def _require_usable(lint):
             where="lint.json",
             expected="usable: true",
             found=lint.get("unusable_because") or "usable: false",
-            remedy="train with quantization and convert without dummy_ranges",
+            remedy="train it (without the parameter `untrained`) with quantization, and convert it without dummy_ranges",
         )
 
 

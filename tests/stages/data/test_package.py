@@ -21,6 +21,7 @@ FILES = [
     "labels.txt",
     "model.json",
     "model.tflite",
+    "parity.py",
     "pipeline.config",
     "provenance.intoto.jsonl",
 ]
@@ -389,8 +390,9 @@ def test_a_class_name_of_two_lines_is_refused(package):
     assert package(change).error["what"] == "a class name cannot be written as one line of labels.txt"
 
 
-def test_detect_needs_only_litert_numpy_and_pillow_and_for_videos_pyav_or_opencv_and_python_3_7(package):
-    source = text(package(), "detect.py")
+@pytest.mark.parametrize(("name", "videos"), [("detect.py", {"av", "cv2"}), ("parity.py", set())])
+def test_its_programs_need_only_litert_numpy_and_pillow_and_for_videos_pyav_or_opencv_and_python_3_7(package, name, videos):
+    source = text(package(), name)
     tree = ast.parse(source, feature_version=(3, 7))
     imported = {
         (alias.name if isinstance(node, ast.Import) else node.module).split(".")[0]
@@ -398,5 +400,5 @@ def test_detect_needs_only_litert_numpy_and_pillow_and_for_videos_pyav_or_opencv
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for alias in node.names
     }
-    assert imported - set(sys.stdlib_module_names) == {"numpy", "PIL", "ai_edge_litert", "tflite_runtime", "av", "cv2"}
+    assert imported - set(sys.stdlib_module_names) == {"numpy", "PIL", "ai_edge_litert", "tflite_runtime", *videos}
     assert not any(line.startswith("# HERE") for line in source.splitlines())
