@@ -37,8 +37,9 @@ def first_partition(able, makers):
         flags = _Above(*(any(values) for values in zip(_Above(), *(_seen_below(able[maker], above[maker]) for maker in makers[index]))))
         above.append(flags)
         places.append(NO if each is False or flags.sure_break else YES if each and not flags.may_break else UNKNOWN)
-    if any(place == YES and not flags.may_unable for place, flags in zip(places, above)):
-        # There is a partition at the very start: whether what starts behind something unable joins it was never seen.
+    beginnings = [each for index, each in enumerate(able) if not makers[index]]
+    if len(beginnings) > 1 and any(each is not False for each in beginnings):
+        # One of them may begin a partition of its own: whether what lies behind something unable joins it depends on their order.
         places = [UNKNOWN if place == YES and flags.may_unable else place for place, flags in zip(places, above)]
     return places
 

@@ -9,16 +9,18 @@ from _runtime import StageError, run, sha256_file, write_json, write_text
 
 def main(task):
     """Write compiled.json and compiled.txt: a part for each file."""
-    described, lines = [], []
+    described, lines, found = [], [], []
     for path in _files(task):
         model, packages = read_compiled(path.read_bytes(), path.name)
         described.append(dict(as_json(model, packages), file=path.name, sha256=sha256_file(path)))
         lines += [path.name, *describe_lines(model, packages), ""]
-        if task.params["target"] is not None:
-            require_runtime(packages, TARGETS[task.params["target"]], path.name)
+        found.append((packages, path.name))
     write_json(task.output / "compiled.json", {"schema": 1, "files": described})
     write_text(task.output / "compiled.txt", "\n".join(lines))
     task.metrics.update({"runtime": max(each["runtime"] for each in described), "files": len(described)})
+    if task.params["target"] is not None:
+        for packages, name in found:
+            require_runtime(packages, TARGETS[task.params["target"]], name)
 
 
 def _files(task):

@@ -1,0 +1,421 @@
+"""What the Edge TPU would run of a model, told from the .tflite alone: right, or unknown."""
+
+import json
+
+import numpy as np
+import pytest
+from _edgetpu.compiled import CUSTOM_OP
+from _edgetpu.operators import NEVER_MAPPED, OPERATORS, OTHER_VERSIONS, TOO_NEW, newest_version
+from _edgetpu.partition import NO, UNKNOWN, YES, first_partition
+from _edgetpu.prediction import BAD_RANK, BAD_TYPE, LIMITATION, MAPPED, SECOND, predict
+from _edgetpu.prediction_text import table_lines
+from _edgetpu.targets import CACHE_AT_LEAST, CACHE_AT_MOST, TARGETS
+from _runtime import StageError
+from _tflite.model import read_model
+from _tflite.schema import _OPERATORS as NAMES
+from edgetpu_models import SHAPE, TARGET, Chain, options_of, pairs, verdicts
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from litert_operator import AS_INT8, FLOAT, INT8, INT32, small_detector
+
+from stage_helpers import shared
+
+# What the compiler made of each model: (mapped, on the CPU), and how many of them are told as unknown.
+PAIRS = {
+    "deeplabv3_mnv2_dm05_pascal_quant": (64, 8, 7),
+    "keras_lstm_mnist_ptq": (6, 0, 0),
+    "mobilenet_v1_0.25_128_quant": (31, 0, 0),
+    "mobilenet_v1_0.5_160_quant": (31, 0, 0),
+    "mobilenet_v1_1.0_224_quant_embedding_extractor": (28, 0, 0),
+    "posenet_mobilenet_v1_075_353_481_16_quant_decoder": (37, 1, 0),
+}
+
+
+def truth_of(model, compiled):
+    """For each operator whether the compiler mapped it: it did where nothing on the CPU puts out its outputs any more."""
+    after = read_model(compiled)
+    left = {after.tensors[index].name for each in after.operators if each.op != CUSTOM_OP for index in each.outputs}
+    before = read_model(model)
+    return [NO if any(before.tensors[index].name in left for index in each.outputs) else YES for each in before.operators]
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_every_prediction_about_a_real_pair_is_right_or_unknown(name):
+    model, compiled = pairs()[name]
+    truth = truth_of(model, compiled)
+    mapped, cpu, unknown = PAIRS[name]
+    assert (truth.count(YES), truth.count(NO)) == (mapped, cpu)
+    told = [each.verdict for each in predict(model, TARGET).verdicts]
+    assert [place for place, right in zip(told, truth) if place not in (UNKNOWN, right)] == []
+    assert told.count(UNKNOWN) == unknown
+
+
+def test_every_pair_is_in_the_table():
+    assert set(pairs()) == set(PAIRS)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_parameters_of_a_real_pair_are_no_more_than_the_compiler_streams(name):
+    from _edgetpu.compiled import read_compiled
+
+    model, compiled = pairs()[name]
+    told = predict(model, TARGET).parameter_bytes
+    made = sum(package.cached + package.streamed for package in read_compiled(compiled)[1])
+    assert told <= made
+    if told > 100000:
+        assert made <= 1.35 * told
+
+
+def test_an_uint8_ssd_of_tensorflow_1_is_mapped_but_for_its_postprocess():
+    content = (shared() / "data" / "tflite" / "ssd_mobilenet_v1_uint8_postprocess.tflite").read_bytes()
+    prediction = predict(content, TARGET)
+    assert [each.verdict for each in prediction.verdicts] == [YES] * 63 + [NO]
+    assert (prediction.verdicts[-1].op, prediction.verdicts[-1].status) == ("TFLite_Detection_PostProcess", BAD_TYPE)
+
+
+@pytest.mark.parametrize("quantized", [True, False])
+def test_a_small_detector(quantized):
+    model = small_detector(AS_INT8) if quantized else small_detector(False)
+    found = predict(model.bytes(), TARGET)
+    custom = [each for each in found.verdicts if each.op == "TFLite_Detection_PostProcess"]
+    assert [each.verdict for each in custom] == [NO]
+    if not quantized:
+        assert {each.status for each in found.verdicts} == {BAD_TYPE}
+        assert found.count(YES) == 0
+
+
+def test_operators_that_depend_on_none_that_is_left_out_are_mapped_after_it():
+    """As movenet_single_pose_lightning_ptq of google-coral/test_data is compiled, and not by the order of execution."""
+    model = Chain()
+    stem = model.conv()
+    model.add("DEQUANTIZE", kind=FLOAT, scale=None)
+    model.add("LOGISTIC", source=stem, version=2)
+    assert [verdict for _, verdict, _ in verdicts(model)] == [YES, NO, YES]
+
+
+def test_operators_behind_one_that_is_left_out_are_the_second_partition():
+    model = Chain()
+    model.conv()
+    model.add("ARG_MAX")
+    model.add("LOGISTIC", version=2)
+    found = predict(model.bytes(), TARGET).verdicts
+    assert [each.verdict for each in found] == [YES, NO, NO]
+    assert (found[2].status, found[2].rule) == (SECOND, "one-partition")
+    assert "operator 1, ARG_MAX" in found[2].reason
+
+
+def test_operators_behind_an_unknown_one_are_unknown():
+    model = Chain()
+    model.conv()
+    model.add("HARD_SWISH")
+    model.conv()
+    assert [(verdict, rule) for _, verdict, rule in verdicts(model)] == [
+        (YES, "supported"),
+        (UNKNOWN, "not-in-the-table"),
+        (UNKNOWN, "one-partition"),
+    ]
+
+
+def test_the_quantization_of_a_float_input_lies_before_the_partition():
+    model = Chain(kind=FLOAT)
+    model.add("QUANTIZE")
+    model.conv()
+    found = predict(model.bytes(), TARGET).verdicts
+    assert [(each.verdict, each.status) for each in found] == [(NO, LIMITATION), (YES, MAPPED)]
+
+
+def pad(chain, rows):
+    chain.add("PAD", None, [chain.constant(rows)])
+
+
+def mean(chain, axes, shape=(1, 1, 1, 8)):
+    chain.add("MEAN", options_of("Reducer"), [chain.constant(axes)], shape)
+
+
+def resize(chain, sides, op="RESIZE_BILINEAR"):
+    chain.add(op, None, [chain.constant(sides)], (1, *sides, 8))
+
+
+def concatenation(chain, zeros, activation=0):
+    chain.add(
+        "CONCATENATION",
+        options_of("Concatenation", axis=3, fusedActivationFunction=activation),
+        [chain.constant(np.full(SHAPE, 0 if zeros else 1), INT8)],
+        (1, 4, 4, 16),
+    )
+
+
+def fully_connected(chain, rows=1, weights_format=0):
+    chain.add(
+        "FULLY_CONNECTED",
+        options_of("FullyConnected", weightsFormat=weights_format),
+        [chain.constant(np.ones((8, 8)), INT8), chain.constant(np.ones(8))],
+        (rows, 8),
+    )
+
+
+def slices(chain, strides=(1, 1, 1, 1), ellipsis=0, axis=0):
+    constants = [chain.constant([0, 0, 0, 0]), chain.constant([1, 4, 4, 8]), chain.constant(strides)]
+    chain.add("STRIDED_SLICE", options_of("StridedSlice", ellipsisMask=ellipsis, newAxisMask=axis), constants)
+
+
+def depthwise(chain, dilation):
+    options = options_of("DepthwiseConv2D", strideW=1, strideH=1, dilationWFactor=dilation, dilationHFactor=dilation)
+    chain.add("DEPTHWISE_CONV_2D", options, [chain.constant(np.ones((1, 3, 3, 8)), INT8), chain.constant(np.ones(8))])
+
+
+def pool(chain, activation):
+    chain.add("AVERAGE_POOL_2D", options_of("Pool2D", fusedActivationFunction=activation))
+
+
+def squeeze(chain, shape):
+    chain.add("SQUEEZE", None, [], shape)
+
+
+# (what is built, the verdict, the rule that decides)
+CONSTRAINTS = [
+    (lambda chain: chain.conv(), YES, "supported"),
+    (lambda chain: chain.conv(weights=False), NO, "constant-weights"),
+    (lambda chain: chain.add("CONV_2D", options_of("Conv2D", dilationWFactor=2, dilationHFactor=1)), NO, "same-dilation"),
+    (lambda chain: depthwise(chain, 2), YES, "supported"),
+    (lambda chain: pool(chain, 0), YES, "supported"),
+    (lambda chain: pool(chain, 3), NO, "no-fused-activation"),
+    (lambda chain: concatenation(chain, zeros=True), YES, "supported"),
+    (lambda chain: concatenation(chain, zeros=False), NO, "zero-padding-alone"),
+    (lambda chain: concatenation(chain, zeros=True, activation=1), NO, "no-fused-activation"),
+    (fully_connected, YES, "supported"),
+    (lambda chain: fully_connected(chain, rows=2), NO, "one-row"),
+    (lambda chain: fully_connected(chain, weights_format=1), NO, "default-weights-format"),
+    (lambda chain: pad(chain, [[0, 0], [1, 1], [1, 1], [0, 0]]), YES, "supported"),
+    (lambda chain: pad(chain, [[1, 0], [0, 0], [0, 0], [0, 0]]), NO, "no-batch-padding"),
+    (lambda chain: mean(chain, [1, 2]), YES, "supported"),
+    (lambda chain: mean(chain, [0]), NO, "not-over-batch"),
+    (lambda chain: mean(chain, [-4]), NO, "not-over-batch"),
+    (lambda chain: mean(chain, [3], (1, 4, 4, 1)), YES, "supported"),
+    (lambda chain: resize(chain, (8, 8)), YES, "supported"),
+    (lambda chain: resize(chain, (12, 12)), UNKNOWN, "small-factor"),
+    (lambda chain: resize(chain, (2, 2)), UNKNOWN, "small-factor"),
+    (lambda chain: resize(chain, (8, 8), "RESIZE_NEAREST_NEIGHBOR"), YES, "supported"),
+    (slices, YES, "supported"),
+    (lambda chain: slices(chain, strides=(1, 2, 1, 1)), NO, "strides-of-one"),
+    (lambda chain: slices(chain, ellipsis=1), NO, "no-masks"),
+    (lambda chain: slices(chain, axis=1), NO, "no-masks"),
+    (lambda chain: chain.add("RESHAPE", None, [chain.constant([1, 128])], (1, 128)), YES, "supported"),
+    (lambda chain: chain.add("RESHAPE", None, [chain.constant([1, 2**18])], (1, 2**18)), UNKNOWN, "not-too-large"),
+    (lambda chain: chain.add("TRANSPOSE", None, [chain.constant([0, 2, 1, 3])]), YES, "supported"),
+    (lambda chain: chain.add("TRANSPOSE", None, [chain.constant([3, 2, 1, 0])]), UNKNOWN, "batch-stays-first"),
+    (lambda chain: chain.add("SOFTMAX", None, [], (1, 1001)), YES, "supported"),
+    (lambda chain: chain.add("SOFTMAX", None, [], (1, 16001)), NO, "at-most-16000"),
+    (lambda chain: chain.add("SOFTMAX", None, [], (1, 4, 4, 8)), UNKNOWN, "one-row"),
+    (lambda chain: chain.add("PRELU", None, [chain.constant(np.ones((1, 1, 8)), INT8)]), YES, "supported"),
+    (lambda chain: chain.add("PRELU", None, [chain.constant(np.ones((4, 4, 8)), INT8)]), NO, "alpha-of-channels"),
+    (lambda chain: chain.add("SPLIT", None, [], before=[chain.constant(3)]), YES, "supported"),
+    (lambda chain: chain.add("SPLIT", None, [], before=[chain.constant(0)]), UNKNOWN, "constant-split"),
+    (lambda chain: chain.add("SUM", None, [chain.constant([0])]), NO, "not-over-batch"),
+    (lambda chain: chain.add("PACK", options_of("Pack", axis=1)), UNKNOWN, "contradicted"),
+    (lambda chain: squeeze(chain, (4, 4, 8)), YES, "supported"),
+    (lambda chain: chain.add("LOGISTIC", kind=FLOAT, scale=None), NO, "eight-bits"),
+    (lambda chain: chain.add("LOGISTIC", scale=None), NO, "eight-bits"),
+    (lambda chain: chain.add("ADD", shape=(2, 4, 4, 8)), NO, "three-dimensions"),
+    (lambda chain: chain.add("CAST", kind=INT8), NO, "never-mapped"),
+    (lambda chain: chain.add("ABS"), UNKNOWN, "not-in-the-table"),
+]
+
+
+@pytest.mark.parametrize(("build", "verdict", "rule"), CONSTRAINTS)
+def test_constraints(build, verdict, rule):
+    chain = Chain()
+    build(chain)
+    found = predict(chain.bytes(), TARGET).verdicts[-1]
+    assert (found.verdict, found.rule) == (verdict, rule)
+    assert found.reason
+    assert found.source
+    assert found.confidence in ("seen", "documented", "inferred")
+    if rule == "three-dimensions":
+        assert found.status == BAD_RANK
+
+
+# On a target with an older runtime: (what is built, its runtime, the verdict, the rule)
+RUNTIMES = [
+    (lambda chain: depthwise(chain, 2), 12, UNKNOWN, "same-dilation"),
+    (lambda chain: resize(chain, (8, 8), "RESIZE_NEAREST_NEIGHBOR"), 13, UNKNOWN, "nearest-before-14"),
+    (lambda chain: chain.add("TRANSPOSE", None, [chain.constant([0, 2, 1, 3])]), 13, UNKNOWN, "runtime"),
+    (lambda chain: mean(chain, [3], (1, 4, 4, 1)), 12, UNKNOWN, "depth-multiple-of-4"),
+    (lambda chain: squeeze(chain, (4, 4, 8)), 10, YES, "supported"),
+    (lambda chain: chain.add("SQUEEZE", None, [], (1, 4, 8)), 12, NO, "leading-dimensions"),
+    (lambda chain: chain.add("SQUEEZE", None, [], (1, 4, 8)), 13, YES, "supported"),
+    (lambda chain: chain.conv(), 10, YES, "supported"),
+]
+
+
+@pytest.mark.parametrize(("build", "runtime", "verdict", "rule"), RUNTIMES)
+def test_older_runtimes(build, runtime, verdict, rule):
+    chain = Chain()
+    build(chain)
+    found = predict(chain.bytes(), TARGETS["coral-runtime-%d" % runtime]).verdicts[-1]
+    assert (found.verdict, found.rule) == (verdict, rule)
+
+
+def test_a_mean_over_a_depth_that_is_no_multiple_of_4():
+    chain = Chain(shape=(1, 4, 4, 6))
+    mean(chain, [3], (1, 4, 4, 1))
+    assert verdicts(chain) == [("MEAN", NO, "depth-multiple-of-4")]
+
+
+@pytest.mark.parametrize("op", ["PAD", "MEAN", "SPLIT"])
+def test_operands_that_are_computed(op):
+    chain = Chain()
+    computed = chain.tensor("computed", (4,), INT32)
+    chain.add(op, None, [] if op == "SPLIT" else [computed], before=[computed] if op == "SPLIT" else [])
+    found = predict(chain.bytes(), TARGET)
+    if op == "PAD":
+        assert "size is computed" in found.refused.what
+    else:
+        assert found.verdicts[0].verdict == NO
+
+
+REFUSED = [
+    # As the compiler itself said of these: TRANSPOSE_CONV version 4 in 16.0.
+    ("TRANSPOSE_CONV", 4, "version 4; compiler 16.0"),
+    ("CONV_2D", 6, "knows up to version 5"),
+    ("FULLY_CONNECTED", 10, "knows up to version 9"),
+    ("RESHAPE", 1, "computed tensor size"),
+    ("WHERE", 1, "depends on the values"),
+]
+
+
+@pytest.mark.parametrize(("op", "version", "found"), REFUSED)
+def test_models_that_the_compiler_refuses(op, version, found):
+    chain = Chain()
+    chain.conv()
+    chain.add(op, None, [chain.tensor("size", (2,), INT32)], version=version)
+    prediction = predict(chain.bytes(), TARGET)
+    assert found in prediction.refused.found
+    assert "operator 1" in prediction.refused.where
+    assert prediction.count(YES) == 0
+    assert "refuse" in next(iter(table_lines(prediction)))
+
+
+def test_an_operator_that_the_compiler_is_too_old_for():
+    assert newest_version("GELU") == newest_version("STABLEHLO_ADD") == 0
+    assert newest_version("FLOOR_MOD") is None
+
+
+def test_an_operator_version_that_the_compiler_knows_is_no_reason():
+    chain = Chain()
+    chain.add("CONV_2D", options_of("Conv2D"), [chain.constant(np.ones((8, 3, 3, 8)), INT8)], version=5)
+    assert predict(chain.bytes(), TARGET).refused is None
+
+
+def test_a_compiled_model_is_refused():
+    with pytest.raises(StageError, match="compiled already") as caught:
+        predict(pairs()["keras_lstm_mnist_ptq"][1], TARGET)
+    assert "edgetpu.inspect" in caught.value.remedy
+
+
+@pytest.mark.parametrize("content", [b"", b"no model at all", b"\x1c\0\0\0TFL3" + bytes(40)])
+def test_what_is_no_model_is_refused(content):
+    with pytest.raises(StageError):
+        predict(content, TARGET)
+
+
+def test_a_truncated_model_is_refused():
+    model = pairs()["keras_lstm_mnist_ptq"][0]
+    with pytest.raises(StageError):
+        predict(model[: len(model) // 2], TARGET)
+
+
+def test_memory():
+    chain = Chain()
+    chain.conv()
+    prediction = predict(chain.bytes(), TARGET)
+    assert prediction.parameter_bytes == 8 * 3 * 3 * 8 + 8 * 4
+    assert prediction.memory() == "fits"
+    assert prediction._replace(parameter_bytes=CACHE_AT_LEAST).memory() == "unknown"
+    assert prediction._replace(parameter_bytes=CACHE_AT_MOST + 1).memory() == "streams"
+    assert prediction.activation == (128, "input") or prediction.activation[0] == 128
+
+
+def test_every_rule_has_its_row_and_every_name_is_an_operator():
+    names = set(NAMES)
+    assert set(OPERATORS) | set(NEVER_MAPPED) | set(OTHER_VERSIONS) | set(TOO_NEW) <= names
+    assert not set(OPERATORS) & (set(NEVER_MAPPED) | set(OTHER_VERSIONS))
+    assert all(row.source and row.confidence and row.newest >= 1 and 10 <= row.runtime <= 14 for row in OPERATORS.values())
+
+
+# (able, who reads whom, places): a line of operators unless told otherwise.
+PARTITIONS = [
+    ([True, True], [[], [0]], [YES, YES]),
+    ([True, False, True], [[], [0], [1]], [YES, NO, NO]),
+    ([False, True], [[], [0]], [NO, YES]),
+    ([False, True, False, True], [[], [0], [1], [2]], [NO, YES, NO, NO]),
+    ([True, None, True], [[], [0], [1]], [YES, UNKNOWN, UNKNOWN]),
+    ([None, True], [[], [0]], [UNKNOWN, YES]),
+    ([None, False, True], [[], [0], [1]], [UNKNOWN, NO, UNKNOWN]),
+    ([True, False, None], [[], [0], [1]], [YES, NO, NO]),
+    ([True, False, True], [[], [0], [0]], [YES, NO, YES]),  # the third reads the first
+    ([True, False, True], [[], [0], [0, 1]], [YES, NO, NO]),
+    ([False, True, True], [[], [0], []], [NO, UNKNOWN, YES]),  # two beginnings
+]
+
+
+@pytest.mark.parametrize(("able", "makers", "places"), PARTITIONS)
+def test_first_partition(able, makers, places):
+    assert first_partition(able, makers) == places
+
+
+def partition_of(able, makers):
+    """What TensorFlow Lite's partitioning makes of it where all is known, as its source describes it: subsets of alike operators, each as
+    large as it can be, one after the other; the first able one is compiled."""
+    done, kind = set(), able[0]
+    while len(done) < len(able):
+        subset, grown = set(), True
+        while grown:
+            ready = {
+                index
+                for index in range(len(able))
+                if index not in done | subset and able[index] == kind and set(makers[index]) <= done | subset
+            }
+            subset |= ready
+            grown = bool(ready)
+        if kind and subset:
+            return subset
+        done |= subset
+        kind = not kind
+    return set()
+
+
+GRAPHS = st.lists(st.tuples(st.sampled_from([True, False, None]), st.lists(st.integers(0, 30), max_size=3)), min_size=1, max_size=8).map(
+    lambda rows: (
+        [able for able, _ in rows],
+        [sorted({maker % index for maker in makers}) if index else [] for index, (_, makers) in enumerate(rows)],
+    )
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(GRAPHS)
+def test_a_sure_place_holds_whatever_the_unknown_operators_turn_out_to_be(graph):
+    able, makers = graph
+    places = first_partition(able, makers)
+    unknown = [index for index, each in enumerate(able) if each is None]
+    for bits in range(2 ** len(unknown)):
+        assumed = [each if each is not None else bool(bits >> unknown.index(index) & 1) for index, each in enumerate(able)]
+        inside = partition_of(assumed, makers)
+        for index, place in enumerate(places):
+            assert place == UNKNOWN or (place == YES) == (index in inside), (assumed, makers, places, inside)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_a_damaged_model_is_refused_or_predicted_about(data):
+    """Whatever a changed byte makes of a model: a prediction or a StageError, nothing else."""
+    content = bytearray(small_detector(AS_INT8).bytes())
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(8, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        prediction = predict(bytes(content), TARGET)
+    except StageError:
+        return
+    json.dumps(prediction.as_json())
+    assert list(table_lines(prediction))
