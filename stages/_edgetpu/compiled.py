@@ -7,7 +7,7 @@ executables are FlatBuffers (libedgetpu, executable/executable.fbs).
 from typing import List, NamedTuple, Tuple
 
 from _runtime import StageError
-from _tflite.custom_options import read_options
+from _tflite.custom_options import read_map
 from _tflite.flatbuffer import DamagedError, FlatBuffer
 from _tflite.model import read_model
 
@@ -106,7 +106,7 @@ def require_runtime(packages, target, where):
 
 
 def _packages(operator):
-    options = read_options(operator.options)
+    options = read_map(operator.options)
     blobs = [options.get(_PACKAGE), *(options.get(_MORE_PACKAGES) or ())]
     for blob in blobs:
         if not isinstance(blob, bytes) or blob[4:8] != _IDENTIFIER:

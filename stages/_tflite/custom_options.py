@@ -31,13 +31,18 @@ class _Map(NamedTuple):
 
 
 def read_options(options):
-    """{name: bool, int, float, bytes, or list of these} of a map. Raises DamagedError (a ValueError) for anything else."""
+    """{name: bool, int or float} of a map of scalars. Raises DamagedError (a ValueError) for anything else."""
+    return {key: value for key, (_place, value) in _scalars(options).entries.items()}
+
+
+def read_map(options):
+    """{name: bool, int, float, bytes, or list of these} of a map. Raises DamagedError for anything else."""
     return {key: value for key, (_place, value) in _read(options).entries.items()}
 
 
 def canonical(options):
     """The same map with its key strings sorted: as many bytes, and the same whatever order they were written in. Raises DamagedError."""
-    found = _read(options)
+    found = _scalars(options)
     keys = sorted(found.entries, key=_encoded)
     start = min(place for place, _ in found.entries.values())
     if sorted(place for place, _ in found.entries.values()) != _places(start, sorted(keys, key=lambda key: found.entries[key][0])):
@@ -51,6 +56,14 @@ def canonical(options):
     result[start : start + len(text)] = text
     result[found.index : found.index + len(offsets)] = offsets
     return bytes(result)
+
+
+def _scalars(options):
+    found = _read(options)
+    for key, (_place, value) in found.entries.items():
+        if isinstance(value, (bytes, list)):
+            raise DamagedError("the option %s is not a number" % key)
+    return found
 
 
 def _encoded(key):

@@ -6,7 +6,7 @@ import pytest
 from _edgetpu.compiled import CUSTOM_OP, as_json, describe_lines, read_compiled, require_runtime
 from _edgetpu.targets import TARGETS
 from _runtime import StageError
-from _tflite.custom_options import read_options
+from _tflite.custom_options import read_map
 from edgetpu_models import OPS, Chain, pairs
 from flatbuffers import flexbuffers
 from hypothesis import given, settings
@@ -107,7 +107,7 @@ def test_damaged_packages_are_refused(options):
 
 def test_options_with_bytes_and_vectors_are_read_as_flexbuffers_writes_them():
     entries = {"a": 1, "b": b"\x00\x01" * 300, "c": "text", "d": [1, -2, 300000], "e": 0.5, "f": True, "g": ["x", b"yz"]}
-    found = read_options(options_map(**entries))
+    found = read_map(options_map(**entries))
     assert found == dict(entries, c=b"text", g=[b"x", b"yz"])
 
 
