@@ -27,6 +27,7 @@ PARTS = {
     "pipelines": None,
     "stages/data": "data-test",
     "stages/detect": "detect-test",
+    "stages/metadata": "metadata-test",
     "stages/report": "report-test",
     "stages/train": "train-test",
     "stages/train-tf2": "train-tf2-test",
