@@ -1,6 +1,6 @@
-"""The page's part on the model itself: fake-quantization, the .tflite's lint, compilation, the package."""
+"""The page's part on the model itself: fake-quantization, the .tflite's lint, the package."""
 
-from _report.page import in_bytes, plain, seconds
+from _report.page import in_bytes, plain
 
 # Statuses of fake_quant_audit.json that mean: this layer's range is known. A concat may take its inputs' ranges.
 GOOD_LAYER = ("ok", "from inputs")
@@ -54,26 +54,6 @@ def _model_facts(lint):
     facts = [("size", in_bytes(lint.get("bytes"))), ("tensors", ", ".join(f"{count} {kind}" for kind, count in lint["tensors"].items()))]
     attributes = lint.get("postprocess") or {}
     return facts + [(name.replace("_", " "), plain(attributes[name])) for name in POSTPROCESS_FACTS if name in attributes]
-
-
-def compilations(artifacts):
-    """What the Edge TPU compiler made, and its log's end."""
-    found = []
-    for each in artifacts.of("edgetpu"):
-        told = each.json("compile.json")
-        log = each.path / "compiler.log"
-        found.append(
-            {
-                "name": each.name,
-                "facts": [
-                    ("compiler", " ".join(str(value) for value in told["compiler"].values())),
-                    ("time", seconds(told["seconds"])),
-                    ("size", in_bytes(each.bytes_of("model_edgetpu.tflite"))),
-                ],
-                "log": log.read_text(encoding="utf-8", errors="replace")[-8000:] if log.is_file() else None,
-            }
-        )
-    return found
 
 
 def packages(artifacts):

@@ -100,7 +100,11 @@ def unchecked(rows, artifacts, evaluations):
         told.append(
             "The model was not compiled for the Edge TPU"
             + (f" ({reason})." if reason else ": no artifact of edgetpu_compiler is here.")
-            + " How many of its operators an Edge TPU would run is not known."
+            + (
+                " How many of its operators an Edge TPU would run is predicted, not told by the compiler."
+                if artifacts.first("edgetpu-prediction")
+                else " How many of its operators an Edge TPU would run is not known."
+            )
         )
     elif not any(((each.json("inference.json") or {}).get("model") or {}).get("kind") == "edgetpu" for each in artifacts.of("detections")):
         told.append("No Edge TPU took part: the compiled model was not run. Its accuracy and speed on a device are not measured.")

@@ -4,7 +4,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from report_dataset import datasets
-from report_models import audits, compilations, packages, tflites
+from report_edgetpu import cards, compilations, predictions
+from report_models import audits, packages, tflites
 from report_overview import graph, headline, stages, tools, unchecked, warnings
 from report_pictures import galleries
 from report_provenance import provenance
@@ -23,7 +24,7 @@ def main(task):
     """Gather, then render; an artifact of a kind that is absent leaves its part of the page out."""
     artifacts = Artifacts(task.inputs("artifacts"))
     rows, models, packed = stages(task.run, artifacts), tflites(artifacts), packages(artifacts)
-    found = evaluations(artifacts)
+    found, predicted, compiled = evaluations(artifacts), predictions(artifacts), compilations(artifacts)
     shown = galleries(
         artifacts,
         readable(found, coco=True),
@@ -40,7 +41,7 @@ def main(task):
             "rows": rows,
             "graph": graph(rows),
             "verdict": verdict(states, found, [model["name"] for model in models if model["usable"] is False]),
-            "cards": headline(found, models, packed),
+            "cards": headline(found, models, packed) + cards(predicted, compiled),
             "unchecked": unchecked(rows, artifacts, found),
             "datasets": datasets(artifacts),
             "configs": configs(artifacts),
@@ -51,7 +52,8 @@ def main(task):
             "galleries": shown,
             "audits": audits(artifacts),
             "models": models,
-            "compilations": compilations(artifacts),
+            "predictions": predicted,
+            "compilations": compiled,
             "packages": packed,
             "warnings": warnings(artifacts),
             "provenance": provenance(artifacts),

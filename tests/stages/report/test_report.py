@@ -420,8 +420,8 @@ def test_a_compiled_model_is_told_and_that_it_was_not_run(report, tmp_path):
     (folder / "model_edgetpu.tflite").write_bytes(bytes(3000))
     entries["compile"] = manifest(folder, "compile")
     made = report(entries.values(), task_run())
-    assert "edgetpu_compiler 16.0" in made.told("model")
-    assert "Model compiled successfully <in> 12 ms." in made.told("model")
+    assert "edgetpu_compiler 16.0" in made.told("edgetpu")
+    assert "Model compiled successfully <in> 12 ms." in made.told("edgetpu")
     assert "No Edge TPU took part: the compiled model was not run." in made.told("unchecked")
     assert "was not compiled" not in made.told("unchecked")
 
