@@ -24,14 +24,14 @@ def compare(prediction, parsed, output=None):
     are compared for each operator and status; what is predicted for the CPU without a status may have any but "Mapped to Edge TPU".
     """
     if not parsed["runs"]:
-        return [_difference("not-compared", "the compiler told nothing")]
+        return [not_compared("the compiler told nothing")]
     run = parsed["runs"][-1]
     refused = prediction["refused"]
     if refused or run["outcome"] == FAILURE:
         return _compare_refusal(refused, run)
     models = [each for each in run["models"] if output is None or _file_name(each["output"]) == output]
     if len(models) != 1:
-        return [_difference("not-compared", "the compiler told of %d models%s" % (len(models), "" if output is None else " " + output))]
+        return [not_compared("the compiler told of %d models%s" % (len(models), "" if output is None else " " + output))]
     if models[0]["operators"] is None:
         return _compare_totals(prediction, models[0])
     return [each for op in _operators(prediction, models[0]) for each in _compare_operator(op, prediction, models[0])]
@@ -45,7 +45,7 @@ def _compare_refusal(refused, run):
         return [_difference("different", "predicted: compiles; told: %s" % _first_error(run, said))]
     if run["models"]:
         return [_difference("different", "predicted: refused, for %s; told: it was compiled" % refused["what"])]
-    return [_difference("not-compared", "predicted: refused, for %s; the compiler told no outcome" % refused["what"])]
+    return [not_compared("predicted: refused, for %s; the compiler told no outcome" % refused["what"])]
 
 
 def _first_error(run, otherwise):
@@ -56,10 +56,10 @@ def _first_error(run, otherwise):
 def _compare_totals(prediction, model):
     counts, told = prediction["counts"], model["on_edge_tpu"]
     if told is None:
-        return [_difference("not-compared", "the compiler told of no operator table")]
+        return [not_compared("the compiler told of no operator table")]
     if not counts["mapped"] <= told <= counts["mapped"] + counts["unknown"]:
         return [_counts("different", None, MAPPED, counts["mapped"], told, counts["unknown"])]
-    return [_difference("not-compared", "the compiler told of no operator table; the number of mapped operators may be as predicted")]
+    return [not_compared("the compiler told of no operator table; the number of mapped operators may be as predicted")]
 
 
 def _operators(prediction, model):
@@ -122,6 +122,11 @@ def _counts(kind, op, status, predicted, told, unknown):
     what = "%s, %s" % (op or "all operators", status or "in all")
     text = "%s: %d predicted%s, %d told" % (what, predicted, " (%d more unknown)" % unknown if unknown and status else "", told)
     return dict(_difference(kind, text), op=op, status=status, predicted=predicted, told=told, unknown=unknown)
+
+
+def not_compared(text):
+    """The difference that says why nothing is compared."""
+    return _difference("not-compared", text)
 
 
 def _difference(kind, text):

@@ -1,53 +1,70 @@
-"""What edgetpu_compiler printed and left: whether it is a model for the Edge TPU, and if not, why.
+"""What edgetpu_compiler said: whether it compiled, and if not, why.
 
-The messages are those of versions 1.0 to 16.0 as users reported them. An exit status of 0 proves nothing: "Model not quantized" ends
-with 0 too.
+An exit status of 0 proves nothing: "Model not quantized" ends with 0 too.
 """
 
-from _runtime import StageError, sha256_file
+from _edgetpu.compiler_log import FAILURE, SUCCESS
 
-CUSTOM_OP = b"edgetpu-custom-op"  # the operator that stands for what runs on the Edge TPU
-MAGIC = b"TFL3"  # flatbuffer file identifier of TensorFlow Lite, at offset 4
-LEAST_BYTES = 1024
-
-# What the compiler says, in lower case: (what it means, what to do).
-SAYINGS = (
+# What of an error is told first, by its kind in the parsed log: (kind, what it means, what to do).
+_MEANINGS = (
     (
-        "model not quantized",
+        "not-quantized",
         "the model is not quantized",
         "convert with inference_type uint8: the Edge TPU takes fully quantized models only",
     ),
     (
-        "didn't find op for builtin opcode",
+        "operator-version",
         "the compiler does not know an operator's version",
         "the model was converted with a newer TensorFlow Lite than this compiler knows: use a newer compiler or an older converter",
     ),
-    ("model could not be parsed", "the compiler cannot read the model", "check the model with the converter's lint"),
-    ("dynamic-sized tensors", "the model has tensors of dynamic size", "export the model with fixed sizes, batch 1"),
+    ("not-parsed", "the compiler cannot read the model", "check the model with the converter's lint"),
+    ("dynamic-size", "the model has tensors of dynamic size", "export the model with fixed sizes, batch 1"),
     (
-        "compilation timeout.",
+        "interpreter",
+        "the compiler's own TensorFlow Lite cannot load the model",
+        "run it with infer-tflite: what that cannot load, the compiler cannot either; operators of TensorFlow (Flex) are not supported",
+    ),
+    (
+        "timeout",
         "the compiler's own timer ran out",
         "raise compile.seconds; it is usually caused by large activations: try a smaller input size",
     ),
-    ("large activation tensors", "the model's activations are too large for the Edge TPU", "try a smaller input size"),
     (
-        "internal compiler error",
+        "large-activation",
+        "the model's activations are too large for the Edge TPU",
+        "try a smaller input size, or `search_delegate: true`, which leaves the operators at the end to the CPU until it compiles",
+    ),
+    ("cannot-write", "the compiler could not write its model", "see whether the disk is full"),
+    ("crash", "the compiler crashed", "see compiler.log; try another version, or `search_delegate: true`"),
+    (
+        "exception",
+        "the compiler ended with an exception of its own",
+        "it does so again with the same model: try `search_delegate: true`, or another version",
+    ),
+    (
+        "internal",
         "the compiler aborted with an internal error",
         "raise compile.attempts (some versions abort and then pass) or use another version",
     ),
-    ("invalid model", "the compiler refuses the model", "see its lines in the log"),
-    ("compilation failed", "the compiler failed", "see its lines in the log"),
+    ("invalid-model", "the compiler refuses the model", "see its lines in compiler.log"),
+    ("failed", "the compiler failed", "see its lines in compiler.log"),
+    ("registration", "the compiler failed", "see its lines in compiler.log"),
 )
 
 
-def is_flaky(finished):
-    """True for the kind of abort that may pass the next time."""
-    return not finished.timed_out and "internal compiler error" in finished.output.lower()
+def is_flaky(finished, log):
+    """True for the kind of abort that may pass the next time.
+
+    Of all that users report, only the internal error was seen to come and go with the same model. Where the output cannot be written it
+    says so as well, and would again; an exception (std::out_of_range) is reported as coming every time.
+    """
+    kinds = _kinds(log)
+    return not finished.timed_out and _outcome(log) == FAILURE and "internal" in kinds and "cannot-write" not in kinds
 
 
-def explain(finished, seconds):
-    """Fields of a StageError (but for where) if `finished` tells of a failure, else None."""
-    tail = _last_lines(finished.output)
+def explain(finished, log, seconds):
+    """Fields of a StageError (but for where) if `finished` and its parsed log tell of a failure, else None."""
+    tail = last_lines(finished.output)
     if finished.timed_out:
         return {
             "what": "the compiler did not end and was killed with everything that it had started",
@@ -55,51 +72,39 @@ def explain(finished, seconds):
             "found": tail,
             "remedy": "raise compile.seconds, or try a smaller input size: large activations are the usual cause",
         }
-    said = finished.output.lower()
-    if finished.exit_code == 0 and "model compiled successfully" in said:
-        return None  # a failure told before is one of a try that the compiler made on its own; the file is judged next
-    for words, meaning, remedy in SAYINGS:
-        if words in said:
+    if finished.exit_code == 0 and _outcome(log) != FAILURE:
+        return None  # the files are judged next
+    kinds = [] if _outcome(log) == SUCCESS else _kinds(log)
+    for kind, meaning, remedy in _MEANINGS:
+        if kind in kinds:
             return {
                 "what": meaning,
                 "expected": "a compiled model",
                 "found": "exit status %d: %s" % (finished.exit_code, tail),
                 "remedy": remedy,
             }
-    if finished.exit_code:
-        return {
-            "what": "the compiler failed",
-            "expected": "exit status 0",
-            "found": "exit status %d: %s" % (finished.exit_code, tail),
-            "remedy": "see compiler.log; a killing signal (a negative status) may mean that memory ran out",
-        }
-    return None
+    return {
+        "what": "the compiler failed",
+        "expected": "exit status 0",
+        "found": "exit status %d: %s" % (finished.exit_code, tail),
+        "remedy": "see compiler.log; a killing signal (a negative status) may mean that memory ran out",
+    }
 
 
-def check_compiled(path, source, output):
-    """Raise StageError unless `path` is a TensorFlow Lite file with an Edge TPU operator, and not the `source` again."""
-
-    def bad(what, expected, found, remedy="see compiler.log; run edgetpu_compiler by hand on model.tflite"):
-        return StageError(what, where=path.name, expected=expected, found=found, remedy=remedy)
-
-    if not path.is_file():
-        raise bad("the compiler ended well and left no model", path.name, _last_lines(output))
-    data = path.read_bytes()
-    if len(data) < LEAST_BYTES:
-        raise bad("the compiler left a stub", "%d bytes or more" % LEAST_BYTES, "%d bytes" % len(data))
-    if data[4:8] != MAGIC:
-        raise bad("the compiler left something that is not a TensorFlow Lite model", "TFL3 at byte 4", repr(data[4:8]))
-    if sha256_file(path) == sha256_file(source):
-        raise bad("the compiler's model is a copy of its input", "a compiled model", "the same bytes as model.tflite")
-    if CUSTOM_OP not in data:
-        raise bad(
-            "nothing of the model was mapped to the Edge TPU",
-            "an operator %s" % CUSTOM_OP.decode(),
-            _last_lines(output),
-            "read the operator table in compiler.log: the first operator that is not mapped ends the mapping",
-        )
+def said_success(log):
+    """Whether the compiler told that it compiled."""
+    return _outcome(log) == SUCCESS
 
 
-def _last_lines(output, count=6):
+def last_lines(output, count=6):
+    """The end of what was printed, on one line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     return " | ".join(lines[-count:])[-1000:] or "no output"
+
+
+def _outcome(log):
+    return log["runs"][-1]["outcome"] if log["runs"] else None
+
+
+def _kinds(log):
+    return {error["kind"] for error in log["runs"][-1]["errors"]} if log["runs"] else set()

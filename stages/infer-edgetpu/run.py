@@ -6,11 +6,10 @@ from edgetpu_detector import EdgeTpuDetector, runtime_version
 from _detection.inference import run_detector
 from _detection.postprocess import nms_kind
 from _litert.artifact import for_records, read_source
+from _litert.compiled_artifact import whole_model
 from _litert.interface import read_interface
 from _runtime import StageError, run, sha256_file
 from _tflite.model import read_model
-
-MODEL = "model_edgetpu.tflite"
 
 
 def main(task):
@@ -19,7 +18,7 @@ def main(task):
     compiled, artifact = task.input("compiled"), task.input("model")
     _require_same_model(compiled, artifact)
     source = read_source(artifact)
-    path = compiled.path / MODEL
+    path = whole_model(compiled, task.name)
     interface = _interface(path, source.interface)
     lint, device = source.lint, task.params["device"]
     detector = EdgeTpuDetector(path, interface, lint["mean"], lint["std"], source.anchors, source.how, device)

@@ -9,6 +9,7 @@ from package_metrics import changes_of, metrics_of, output_places, thresholds_of
 from package_texts import render
 
 from _detection.label_map import parse_label_map
+from _litert.compiled_artifact import whole_model
 from _runtime import StageError, run, sha256_file, write_json, write_text
 
 HERE = Path(__file__).resolve().parent
@@ -30,6 +31,8 @@ def main(task):
     metrics = metrics_of(evaluation, model)
     threshold, thresholds = thresholds_of(metrics)
     _require_same_model(model, compiled)
+    if compiled is not None:
+        whole_model(compiled, task.name)
     for source, name in _copied(model, compiled, graph, dataset, lint):
         shutil.copyfile(source.path / name, task.output / name)
     write_text(task.output / "labels.txt", "".join(name + "\n" for name in classes))

@@ -42,13 +42,15 @@ def compiled_detector(side=SIDE):
 
 @pytest.fixture
 def infer(run_here, tmp_path):
-    """infer(bytes of the compiled model): the stage's outcome; source: digest of the model that it says it was compiled from."""
+    """infer(bytes of the compiled model): the stage's outcome; source: digest of the model that it says it was compiled from; name: of
+    the compiled model's file.
+    """
 
-    def call(content, source="d" * 64, classes=CLASSES):
+    def call(content, source="d" * 64, classes=CLASSES, name="model_edgetpu.tflite"):
         folder, records = tmp_path / "compiled", tmp_path / "records"
         folder.mkdir()
         records.mkdir()
-        (folder / "model_edgetpu.tflite").write_bytes(content)
+        (folder / name).write_bytes(content)
         (folder / "manifest.json").write_text(json.dumps({"inputs": {"model": {"digest": source}}}))
         inputs = {
             "compiled": artifact("compile", "edgetpu", folder),
@@ -83,6 +85,13 @@ def test_without_the_runtime_it_says_what_is_missing_and_how_to_do_without(infer
 )
 def test_what_does_not_belong_together_is_refused_before_any_device_is_asked_for(infer, content, given, says):
     assert infer(content, **given).error["what"] == says
+
+
+def test_a_model_in_segments_is_refused_by_the_names_of_its_files(infer):
+    error = infer(compiled_detector().bytes(), name="model_segment_0_of_1_edgetpu.tflite").error
+    assert "is compiled in 1 segments" in error["what"]
+    assert (error["where"], error["found"]) == ("compile", "model_segment_0_of_1_edgetpu.tflite")
+    assert "without `segments`" in error["remedy"]
 
 
 @without_library

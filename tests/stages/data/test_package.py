@@ -96,6 +96,21 @@ def test_a_compiled_model_is_taken_along(package):
     assert "model_edgetpu.tflite" in text(outcome, "SHA256SUMS")
 
 
+def test_a_model_that_is_compiled_in_segments_is_refused(package):
+    def in_segments(root):
+        entry = compiled(root, "d" * 64)
+        for number in (1, 0):
+            (root / "compile" / ("model_segment_%d_of_2_edgetpu.tflite" % number)).write_bytes(bytes(2000))
+        (root / "compile" / "model_edgetpu.tflite").unlink()
+        return entry
+
+    outcome = package(in_segments)
+    assert outcome.error["what"] == "the model is compiled in 2 segments, each for an Edge TPU of its own, and package takes a whole one"
+    assert outcome.error["found"] == "model_segment_0_of_2_edgetpu.tflite, model_segment_1_of_2_edgetpu.tflite"
+    assert "without `segments`" in outcome.error["remedy"]
+    assert not list(outcome.output.iterdir())
+
+
 def test_labels_count_from_0_where_the_label_map_counts_from_1(package):
     outcome = package(classes=["zebra", "ace", "King of ♥"])
     assert text(outcome, "labels.txt") == "zebra\nace\nKing of ♥\n"
