@@ -3,7 +3,7 @@
 from collections import Counter
 from functools import lru_cache
 
-from _edgetpu.compiler_log import FAILURE, MAPPED
+from _edgetpu.compiler_log import FAILURE, MAPPED, as_one_run
 from _tflite.schema import operator_name
 
 _CUSTOM = "CUSTOM"  # as which the compiler counts every custom operator
@@ -13,8 +13,8 @@ _CODES = 512  # more than there are of operators
 def compare(prediction, parsed, output=None):
     """The differences as a list of dicts, empty where all that was predicted came true.
 
-    prediction: the fields of prediction.json; parsed: of `parse_log`, of which the last run counts; output: file name of the compiled
-    model where the run has several, else its only one. Each difference has
+    prediction: the fields of prediction.json; parsed: of `parse_log`, of which the last run counts that tells what is asked for; output:
+    file name of the compiled model where the run has several, else its only one. Each difference has
 
         {"kind": "different" | "open" | "not-compared", "op": "RESHAPE" | null, "status": "Mapped to Edge TPU" | null,
          "predicted": 13 | null, "told": 12 | null, "unknown": 0, "text": "…"}
@@ -23,9 +23,9 @@ def compare(prediction, parsed, output=None):
     not, but some were unknown, and the text says what the compiler made of them. "not-compared": there is nothing to compare with. Counts
     are compared for each operator and status; what is predicted for the CPU without a status may have any but "Mapped to Edge TPU".
     """
-    if not parsed["runs"]:
+    run = as_one_run(parsed)
+    if run is None:
         return [not_compared("the compiler told nothing")]
-    run = parsed["runs"][-1]
     refused = prediction["refused"]
     if refused or run["outcome"] == FAILURE:
         return _compare_refusal(refused, run)

@@ -216,6 +216,22 @@ def parse_log(text):
     }
 
 
+def as_one_run(log):
+    """The runs of a parsed log as one, for a text that one process has printed; None where there is none.
+
+    Version 16 compiles in a child process, which may print once more what its parent had not written yet when it began. The outcome and
+    the models are those of the last run that tells some, errors and warnings those of all, each once.
+    """
+    if not log["runs"]:
+        return None
+    runs = log["runs"]
+    one = {name: next((run[name] for run in reversed(runs) if run[name] not in (None, [])), runs[-1][name]) for name in runs[-1]}
+    one["outcome"] = next((run["outcome"] for run in reversed(runs) if run["outcome"] != UNKNOWN), UNKNOWN)
+    for name in ("errors", "warnings"):
+        one[name] = list({str(each): each for run in runs for each in run[name]}.values())
+    return one
+
+
 class _Log:
     """Takes pieces in their order."""
 

@@ -6,7 +6,7 @@ from compiler_output import last_lines
 
 from _edgetpu.comparison import compare, not_compared
 from _edgetpu.compiled import CUSTOM_OP, read_compiled, require_runtime
-from _edgetpu.compiler_log import parse_log
+from _edgetpu.compiler_log import as_one_run, parse_log
 from _runtime import StageError
 from _tflite.model import read_model
 
@@ -99,16 +99,19 @@ def describe(name, content, packages, log, log_file):
 
 
 def operator_table(log, name):
-    """The rows that the last run of a parsed log has for the compiled model `name`, or None."""
-    models = log["runs"][-1]["models"] if log["runs"] else []
-    named = [model for model in models if (model["output"] or "").rpartition("/")[2] == name]
+    """The rows that a parsed log has for the compiled model `name`, or None."""
+    run = as_one_run(log)
+    named = [model for model in (run["models"] if run else []) if (model["output"] or "").rpartition("/")[2] == name]
     return next((model["operators"] for model in named if model["operators"] is not None), None)
 
 
-def compared(prediction, names, log, log_files):
+def compared(prediction, names, options, log, log_files):
     """The differences between what was predicted of a model and what was told. names: its compiled files; log_files: {name: text}."""
     if len(names) > 1:
         return [not_compared("each segment is partitioned by itself, and the prediction is about the whole model")]
+    run = as_one_run(log)
+    if options.tensors or (run and len(run["tries"]) > 1):
+        return [not_compared("the Edge TPU's part was made to end before the model does, and the prediction is about the whole model")]
     name = names[0]
     from_file = operator_table(log, name) is None and log_files.get(name) is not None
     return compare(prediction, parse_log(log_files[name]) if from_file else log, name)

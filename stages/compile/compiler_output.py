@@ -3,7 +3,7 @@
 An exit status of 0 proves nothing: "Model not quantized" ends with 0 too.
 """
 
-from _edgetpu.compiler_log import FAILURE, SUCCESS
+from _edgetpu.compiler_log import FAILURE, SUCCESS, as_one_run
 
 # What of an error is told first, by its kind in the parsed log: (kind, what it means, what to do).
 _MEANINGS = (
@@ -103,8 +103,10 @@ def last_lines(output, count=6):
 
 
 def _outcome(log):
-    return log["runs"][-1]["outcome"] if log["runs"] else None
+    run = as_one_run(log)
+    return run and run["outcome"]
 
 
 def _kinds(log):
-    return {error["kind"] for error in log["runs"][-1]["errors"]} if log["runs"] else set()
+    run = as_one_run(log)
+    return {error["kind"] for error in run["errors"]} if run else set()

@@ -12,7 +12,7 @@ from compiler_inputs import link, read_sources
 from compiler_output import explain, is_flaky, said_success
 from compiler_process import run_limited
 
-from _edgetpu.compiler_log import MAPPED, parse_log
+from _edgetpu.compiler_log import MAPPED, as_one_run, parse_log
 from _runtime import StageError, atomic_write, run, write_json, write_text
 
 VERSION_SECONDS = 60
@@ -107,7 +107,7 @@ def _judge(task, source, options, last):
         "input": {"key": source.key, "digest": source.digest},
         "files": files,
         "operators": _summed([file["operators"] for file in files]),
-        "comparison": compared(source.prediction, names, last.log, logs),
+        "comparison": compared(source.prediction, names, options, last.log, logs),
     }
 
 
@@ -145,7 +145,7 @@ def _told(tries):
 def _warn(task, last, compiled):
     if not said_success(last.log):
         task.warn("the compiler did not say that it compiled; its files are models for the Edge TPU all the same")
-    for told in last.log["runs"][-1]["warnings"] if last.log["runs"] else []:
+    for told in (as_one_run(last.log) or {"warnings": []})["warnings"]:
         task.warn("the compiler warns: %s" % told)
     unknown = last.log["unknown_lines"]
     if unknown:

@@ -199,6 +199,33 @@ def test_without_a_printed_table_the_operation_log_file_is_read(compile_with):
     assert (outcome.output / "compiler.log").read_text().endswith("model_edgetpu.log:\n" + log)
 
 
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        ({"intermediate_tensors": ["MobilenetV1/Logits/SpatialSqueeze1"]}, ""),
+        (
+            {"search_delegate": True},
+            "Try to compile segment with 31 ops\nCompilation failed! \nTry to compile segment with 30 ops\n",
+        ),
+    ],
+)
+def test_what_was_made_to_end_early_is_not_compared_with_the_whole(compile_with, params, told):
+    outcome = compile_with(GOOD, params, told=told + printed(block("model", rows_of(pair(SMALL).read_bytes(), ["SOFTMAX"]))))
+    assert (outcome.code, outcome.result["warnings"]) == (0, [])
+    assert [each["kind"] for each in outcome.json("compile.json")["comparison"]] == ["not-compared"]
+
+
+def test_what_a_child_process_prints_a_second_time_does_not_hide_the_first(compile_with):
+    outcome = compile_with(GOOD + "\nprint('Edge TPU Compiler version %s')\nprint('Compilation succeeded! ')" % VERSION)
+    assert (outcome.code, outcome.result["warnings"]) == (0, [])
+    assert (outcome.result["metrics"]["mapped"], outcome.json("compile.json")["comparison"]) == (31, [])
+    large = "Compilation failed: Compilation failed due to large activation tensors in model."
+    outcome = compile_with(
+        "print(%r)\nprint('Edge TPU Compiler version %s')\nprint('Compilation failed! '); sys.exit(1)" % (large, VERSION)
+    )
+    assert outcome.error["what"] == "the model's activations are too large for the Edge TPU"
+
+
 def test_without_any_table_it_says_so(compile_with):
     outcome = compile_with(GOOD, told=printed(block("model")))
     assert outcome.code == 0

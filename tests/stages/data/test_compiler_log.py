@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from _edgetpu.compiler_log import ERROR_KINDS, STATUSES, parse_log, pieces
+from _edgetpu.compiler_log import ERROR_KINDS, STATUSES, as_one_run, parse_log, pieces
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
@@ -233,6 +233,15 @@ def test_the_log_file_after_the_standard_output_is_a_run_of_its_own():
     assert [(run["outcome"], len(run["models"])) for run in found["runs"]] == [("success", 1), ("unknown", 1)]
 
 
+def test_what_one_process_printed_in_several_runs_is_one():
+    error = {"kind": "failed", "text": "Compilation failed!"}
+    one = as_one_run(parse_log(VERSION + COMPILED + BLOCK % {"name": "m", "count": 3} + VERSION + FAILED + FAILED + VERSION))
+    assert (one["outcome"], one["milliseconds"], one["errors"]) == ("failure", 5, [error])
+    assert [model["input"] for model in one["models"]] == ["m.tflite"]
+    assert as_one_run(parse_log(text_of("s07_v15_outdir.txt"))) == parse_log(text_of("s07_v15_outdir.txt"))["runs"][0]
+    assert as_one_run(parse_log("")) is None
+
+
 def test_a_warning_is_kept():
     text = "Warning: For the given model, you're creating more segments than is necessary, which can increase latency.\n"
     assert parse_log(VERSION + text)["runs"][0]["warnings"] == [text.strip()]
@@ -315,10 +324,10 @@ def test_any_text_is_read_and_nothing_of_it_is_lost(text):
 
 
 @pytest.mark.parametrize(
-    "repeated", ["flood ", "Edge ", "Model", "$ ", "CONV_2D 5 ", "Input model: ", "ERROR: x ", "\n", "x\n", "Operation 1 "]
+    "repeated", ["flood ", "Edge ", "Model", "$ ", "CONV_2D 5 ", "Input model: ", "ERROR: x ", VERSION, "\n", "x\n", "Operation 1 "]
 )
 def test_a_flood_takes_no_longer_than_its_length(repeated):
     text = repeated * (256 * 1024 // len(repeated))
     started = time.monotonic()
-    parse_log(text)
+    as_one_run(parse_log(text))
     assert time.monotonic() - started < 5
