@@ -31,7 +31,11 @@ def read_source(artifact):
     lint = artifact.json("lint.json")
     if not lint["usable"]:
         raise StageError(
-            "the model is marked as not for use", "lint.json", "usable: true", lint["unusable_because"], "convert without dummy_ranges"
+            "the model is marked as not for use",
+            "lint.json",
+            "usable: true",
+            lint["unusable_because"],
+            "train it (without the parameter `untrained`), and convert it without dummy_ranges",
         )
     how = attributes(lint["decode"], "lint.json: decode")
     path, classes = artifact.path / "model.tflite", artifact.json("labels.json")["classes"]

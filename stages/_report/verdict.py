@@ -14,7 +14,7 @@ def verdict(states, evaluations, unusable):
     gates = [gate for each in measured for gate in each["gates"]]
     below = [gate for gate in gates if not gate["passed"]]
     if unusable:
-        return _verdict("bad", "Not for use", f"{listed(unusable)} was made with dummy ranges: what it puts out means nothing.")
+        return _verdict("bad", "Not for use", f"{listed(unusable)}: what it puts out means nothing. See The model file.")
     if not all(optional for _, optional in failed):
         return _verdict("bad", "Failed", f"{listed(name for name, _ in failed)} failed; the page tells of what was made.")
     if below:

@@ -30,9 +30,12 @@ class Exported(NamedTuple):
     step: int
 
 
-def write_artifact(folder, exported, postprocess):
-    """Write saved_model/, anchors.npy and graph.json to `folder`. postprocess: whether with the operator. Returns graph.json's value."""
-    described = describe(exported, postprocess)
+def write_artifact(folder, exported, postprocess, more=None):
+    """Write saved_model/, anchors.npy and graph.json to `folder`; returns graph.json's value.
+
+    postprocess: whether with the operator; more: further fields of graph.json.
+    """
+    described = dict(describe(exported, postprocess), **(more or {}))
     decode = exported.decode if postprocess else None
     write_saved_model(folder / "saved_model", exported.raw_outputs, exported.size, exported.anchors, decode)
     _write_array(exported.anchors, folder / "anchors.npy")

@@ -3,6 +3,7 @@
 import shutil
 
 from _runtime import write_json
+from _training.progress import History
 
 
 def export(task, plan, folder, history, config, more):
@@ -18,16 +19,32 @@ def export(task, plan, folder, history, config, more):
     step = best["step"] if best else plan.num_steps
     for name in folder.files(step):
         shutil.copyfile(str(folder.path / name), str(task.output / name))
+    among = "the evaluations" if plan.delay is None else "the evaluations after quantization began"
+    _tell(task, plan, history, config, dict(more, step=step, selected_by="highest mAP@0.5 among " + among if best else "last"))
+    shutil.copytree(str(task.scratch / "events"), str(task.output / "events"))
+    chosen = next((entry for entry in history.evaluations if entry["step"] == step), None)
+    if chosen:
+        task.metrics.update(step=step, map=chosen["map"], map50=chosen["map50"])
+
+
+def export_untrained(task, plan, save, config, more):
+    """Write the checkpoint of step 0, by `save(prefix)`, and the other files as `export` does, but no events.
+
+    checkpoint.json is marked (see _untrained.marks), so that nobody takes for a model what is made of it.
+    """
+    save(str(task.output / "model.ckpt-0"))
+    _tell(task, plan, History(plan.num_steps), config, dict(more, step=0, selected_by="none: it is untrained", untrained=True))
+
+
+def _tell(task, plan, history, config, more):
+    """Write the config, checkpoint.json and history.json. more: fields of checkpoint.json, `step` among them."""
     shutil.copyfile(str(config), str(task.output / config.name))
     warm = history.warm_start
-    among = "the evaluations" if plan.delay is None else "the evaluations after quantization began"
     # Part of the artifact's digest: nothing that differs from run to run belongs here.
     about = {
         "schema": 1,
-        "step": step,
-        "prefix": "model.ckpt-%d" % step,
+        "prefix": "model.ckpt-%d" % more["step"],
         "classes": task.input("config").json("config.json")["classes"],
-        "selected_by": "highest mAP@0.5 among " + among if best else "last",
         "evaluations": history.evaluations,
         "num_steps": plan.num_steps,
         "quantization_delay": plan.delay,
@@ -38,7 +55,3 @@ def export(task, plan, folder, history, config, more):
     }
     write_json(task.output / "checkpoint.json", dict(about, **more))
     write_json(task.output / "history.json", dict(history.state(), schema=1))
-    shutil.copytree(str(task.scratch / "events"), str(task.output / "events"))
-    chosen = next((entry for entry in history.evaluations if entry["step"] == step), None)
-    if chosen:
-        task.metrics.update(step=step, map=chosen["map"], map50=chosen["map50"])

@@ -8,12 +8,15 @@ from converter_process import Request, run_converter
 from operator_options import options
 from representative import SPLIT, draw, write_images
 
+from _conversion.use import use_of
 from _detection.inference import check_classes
 from _runtime import StageError, atomic_write, run, write_json
 from _tflite.canonical import canonical_model, with_options, with_outputs
 from _tflite.lint import Expected, lint
+from _untrained.marks import is_untrained
 
 _FREEZE_AGAIN = "freeze the checkpoint again"
+_FEW = 4  # images: enough that every tensor of an untrained model gets some range
 
 
 def main(task):
@@ -34,6 +37,9 @@ def main(task):
     write_json(task.output / "lint.json", dict(report, **_about(graph, params["quantization"])))
     write_json(task.output / "labels.json", {"schema": 1, "classes": graph["classes"]})
     shutil.copyfile(str(source.path / "anchors.npy"), str(task.output / "anchors.npy"))
+    use = use_of(graph)
+    if not use["usable"]:
+        task.warn("the model is not for use: %s" % use["unusable_because"])
     operators = sum(row["count"] for row in report["operators"])
     task.metrics.update({"bytes": len(content), "operators": operators, "representative_images": count, "seconds": converted.seconds})
 
@@ -69,7 +75,7 @@ def _representative(task, graph):
         )
     index = records.json("records.json")
     check_classes(graph["classes"], index["classes"], "graph.json")
-    wanted = task.params["representative_images"]
+    wanted = min(task.params["representative_images"], _FEW) if is_untrained(graph) else task.params["representative_images"]
     drawn = draw(index, wanted, task.params["seed"])
     count = sum(len(places) for _, places in drawn)
     if count < wanted:
@@ -107,8 +113,7 @@ def _about(graph, quantization):
         "std": graph["input"]["std"],
         "input_size": graph["input_size"],
         "decode": graph["decode"],
-        "usable": True,
-        "unusable_because": None,
+        **use_of(graph),
     }
 
 

@@ -1,12 +1,12 @@
 """Convert the frozen graph with TOCO, and lint the result."""
 
-import json
 import math
 import shutil
 
 import importlib_metadata
 from toco import run_toco, toco_arguments
 
+from _conversion.use import use_of
 from _runtime import StageError, atomic_write, run, write_json
 from _tflite.canonical import canonical_model
 from _tflite.lint import Expected, lint
@@ -27,8 +27,9 @@ def main(task):
     write_json(task.output / "lint.json", dict(report, **_about(graph, inference_type, dummy)))
     write_json(task.output / "labels.json", {"schema": 1, "classes": graph["classes"]})
     shutil.copyfile(str(source.path / "anchors.npy"), str(task.output / "anchors.npy"))
-    if dummy is not None:
-        task.warn("the model has dummy ranges %s: what it puts out means nothing" % json.dumps(dummy))
+    use = use_of(graph, dummy)
+    if not use["usable"]:
+        task.warn("the model is not for use: %s" % use["unusable_because"])
     task.metrics.update({"bytes": len(content), "operators": sum(row["count"] for row in report["operators"])})
 
 
@@ -72,9 +73,6 @@ def _expected(graph, inference_type):
 
 def _about(graph, inference_type, dummy):
     """The fields of lint.json that a runtime needs and the flatbuffer does not say."""
-    reason = None
-    if dummy is not None:
-        reason = "it has dummy ranges %s: tensors without a range from training were given this one" % json.dumps(dummy)
     return {
         "schema": 1,
         "inference_type": inference_type,
@@ -82,8 +80,7 @@ def _about(graph, inference_type, dummy):
         "std": graph["input"]["std"],
         "input_size": graph["input_size"],
         "decode": graph["decode"],
-        "usable": dummy is None,
-        "unusable_because": reason,
+        **use_of(graph, dummy),
     }
 
 

@@ -9,6 +9,7 @@ from _garden.experiment import FILE, read_experiment, versions
 from _garden.model import build_model, restore
 from _runtime import StageError, run
 from _tf2_export.artifact import write_artifact
+from _untrained.marks import passed_on
 
 _STEP = "global_step/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -22,9 +23,8 @@ def main(task):
     model, prefix = build_model(experiment), str(checkpoint.path / about["prefix"])
     variables = restore(model, prefix)
     check_step(prefix, about["step"])
-    described = write_artifact(
-        task.output, exported_detector(experiment, model, task.params, about["classes"], about["step"]), task.params["postprocess"]
-    )
+    exported = exported_detector(experiment, model, task.params, about["classes"], about["step"])
+    described = write_artifact(task.output, exported, task.params["postprocess"], passed_on(task, about))
     shutil.copyfile(str(checkpoint.path / FILE), str(task.output / FILE))
     task.metrics.update({"variables": variables, "anchors": described["anchors"], "step": about["step"]})
 

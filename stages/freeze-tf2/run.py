@@ -12,6 +12,7 @@ from _odapi.config_text import read_config
 from _odapi.exportable import check_exportable, input_size
 from _runtime import run
 from _tf2_export.artifact import write_artifact
+from _untrained.marks import passed_on
 
 _API = "tf-models-research-object-detection"
 
@@ -25,11 +26,11 @@ def main(task):
     check_exportable(config, task.params, "freeze-tf2")
     classes = checkpoint_classes(about, config.model.ssd.num_classes)
     restored = restore_model(config, str(checkpoint.path / about["prefix"]), about["step"], input_size(config))
-    described = write_artifact(
-        task.output, exported_detector(config, restored, task.params, classes, about["step"]), task.params["postprocess"]
-    )
+    exported = exported_detector(config, restored, task.params, classes, about["step"])
+    untrained = passed_on(task, about)
+    described = write_artifact(task.output, exported, task.params["postprocess"], untrained)
     shutil.copyfile(str(checkpoint.path / "pipeline.config"), str(task.output / "pipeline.config"))
-    if task.params["inference_model"]:
+    if task.params["inference_model"] and not untrained:  # nobody is to run it
         write_inference_model(restored.model, task.output / "inference_model")
     task.metrics.update({"variables": restored.variables, "anchors": described["anchors"], "step": about["step"]})
 

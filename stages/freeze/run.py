@@ -16,6 +16,7 @@ from _runtime import atomic_write, run, write_json
 from _tf1.graph import GraphIndex, write_message
 from _tf1.graph_audit import as_json, audit, require_quantized
 from _tf1_export.checkpoint import checkpoint_step, warn_of_delay
+from _untrained.marks import passed_on
 
 
 def main(task):
@@ -28,15 +29,17 @@ def main(task):
     classes = checkpoint_classes(about, config.model.ssd.num_classes)
     prefix = str(checkpoint.path / about["prefix"])
     step = checkpoint_step(prefix, about["step"])
-    warn_of_delay(task, config, step)
+    untrained = passed_on(task, about)
+    if not untrained:
+        warn_of_delay(task, config, step)
     graph = export_tflite(config, prefix, task.scratch, task.params)
     layers = _audit(task, graph, config.HasField("graph_rewriter"))
     anchors = _anchors(graph)
     write_message(graph, task.output / "tflite_graph.pb")
     _write_array(anchors, task.output / "anchors.npy")
-    write_json(task.output / "graph.json", describe(config, task.params, classes, step, len(anchors)))
+    write_json(task.output / "graph.json", dict(describe(config, task.params, classes, step, len(anchors)), **untrained))
     shutil.copyfile(str(checkpoint.path / "pipeline.config"), str(task.output / "pipeline.config"))
-    if task.params["inference_graph"] or task.params["saved_model"]:
+    if (task.params["inference_graph"] or task.params["saved_model"]) and not untrained:  # nobody is to run it
         export_inference(config, prefix, task.scratch, task.output, task.params["inference_graph"], task.params["saved_model"])
     task.metrics.update({"layers": len(layers), "anchors": len(anchors), "step": step})
 

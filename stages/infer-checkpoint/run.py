@@ -16,6 +16,7 @@ from _runtime import StageError, run
 from _tf1_export.checkpoint import checkpoint_step, warn_of_delay
 from _tf1_inference.apart import run_apart
 from _tf1_inference.raw_detector import RawDetector
+from _untrained.marks import refuse_untrained
 
 FLOAT = "before_quantization"
 
@@ -35,6 +36,7 @@ def main(task):
     task.tools.update(versions)
     source = task.input("checkpoint")
     about, config_path = source.json("checkpoint.json"), source.path / "pipeline.config"
+    refuse_untrained(about, "checkpoint.json")
     config = read_config(config_path)
     check_exportable(config, task.params, "infer-checkpoint")
     check_classes(

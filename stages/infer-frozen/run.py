@@ -8,6 +8,7 @@ from _detection.inference import check_classes, run_detector
 from _detection.postprocess import PER_CLASS, attributes, nms_kind
 from _runtime import StageError, run, sha256_file
 from _tf1_inference.api_detector import ApiDetector
+from _untrained.marks import refuse_untrained
 
 # The parameter's value: (file in the artifact, kind of model, parameter of freeze that writes it)
 FORMS = {
@@ -23,6 +24,7 @@ def main(task):
     task.tools["tensorflow"] = version
     source = task.input("graph")
     graph = source.json("graph.json")
+    refuse_untrained(graph, "graph.json")
     check_classes(graph["classes"], task.input("records").json("records.json")["classes"], "graph.json")
     file, kind, _ = FORMS[task.params["form"]]
     detector = make_detector(source.path, graph, task.params["form"])

@@ -8,6 +8,7 @@ from saved_detector import FOLDERS, RAW_OUTPUTS, saved_detector
 from _detection.inference import check_classes, run_detector
 from _detection.postprocess import PER_CLASS, attributes, nms_kind
 from _runtime import run
+from _untrained.marks import refuse_untrained
 
 
 def main(task):
@@ -15,6 +16,7 @@ def main(task):
     task.tools["tensorflow"] = tf.__version__
     source, form = task.input("model"), task.params["form"]
     graph = source.json("graph.json")
+    refuse_untrained(graph, "graph.json")
     check_classes(graph["classes"], task.input("records").json("records.json")["classes"], "graph.json")
     detector = saved_detector(source.path, graph, form, task.scratch / "model.pb")
     # The Object Detection API's own model suppresses class by class, whatever the operator was told.

@@ -22,13 +22,18 @@ def build_model(config, is_training):
             f"{type(error).__name__}: {error}",
             "configure it with the stage configure-tf2, which says what to write instead",
         ) from error
-    _make_variables(model, config_util.get_image_resizer_config(config.model))
+    _make_variables(model, picture_size(config))
     return model
 
 
-def _make_variables(model, resizer):
+def picture_size(config):
+    """[height, width] in pixels of a picture that the model takes."""
+    size = config_util.get_spatial_image_size(config_util.get_image_resizer_config(config.model))
+    return [side if side > 0 else _ANY_SIZE for side in size]
+
+
+def _make_variables(model, size):
     """Let the model see one black picture: its layers make their variables when they are first called."""
-    size = [side if side > 0 else _ANY_SIZE for side in config_util.get_spatial_image_size(resizer)]
     training, model._is_training = model._is_training, False  # noqa: SLF001  as model_lib_v2._ensure_model_is_built does
     tf.keras.backend.set_learning_phase(False)
     images, shapes = model.preprocess(tf.zeros([1, *size, 3]))

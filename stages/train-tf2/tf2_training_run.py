@@ -7,6 +7,7 @@ import tensorflow as tf
 from tf2_training_devices import make_strategy, use_deterministic_operations
 from tf2_training_evaluation import Evaluator
 from tf2_training_graph import TrainingGraph
+from tf2_untrained import write_untrained
 from tf2_warm_start import warm_start
 
 from _odapi.config_text import print_config, read_config
@@ -27,16 +28,23 @@ def train(task):
     tf.get_logger().setLevel(logging.ERROR)
     keep_freed_memory()
     records, source = task.input("records"), task.input("config").path / "pipeline.config"
-    check_records(records.path, records.json("records.json"), task.cpus)
+    if not task.params["untrained"]:
+        check_records(records.path, records.json("records.json"), task.cpus)
     config = read_config(source)
     check_config(config)
     resolve_paths(config, records.path)
     write_text(task.scratch / "pipeline.config", print_config(config))
     plan = make_plan(config.train_config.num_steps, None, task.params)
-    seed, threads = task.params["seed"], set_threads(task.params["intra_op_threads"], task.params["inter_op_threads"], plan.deterministic)
+    threads = set_threads(task.params["intra_op_threads"], task.params["inter_op_threads"], plan.deterministic)
     if plan.deterministic:
         use_deterministic_operations()
-    strategy = make_strategy(task, config.train_config.batch_size, plan.deterministic)
+    (write_untrained if task.params["untrained"] else _train)(task, plan, config, source, {"intra_op_threads": threads[0]})
+    task.tools["tensorflow"] = tf.__version__
+
+
+def _train(task, plan, config, source, more):
+    """Train as `plan` says, and write the artifact. source: the file of the config as configured; more: fields of checkpoint.json."""
+    seed, strategy = task.params["seed"], make_strategy(task, config.train_config.batch_size, plan.deterministic)
     folder = CheckpointFolder(task.scratch / "checkpoints")
     sealed = resume_point(task, folder)
     with Events(task.scratch / "events" / "train") as train_events, Events(task.scratch / "events" / "eval") as evaluation_events:
@@ -51,8 +59,7 @@ def train(task):
             OBJECT_DETECTION_API,
         )
         trainer.run(sealed, lambda graph: start_warm(task, config, graph))
-    export(task, plan, folder, trainer.history, source, {"intra_op_threads": threads[0]})
-    task.tools["tensorflow"] = tf.__version__
+    export(task, plan, folder, trainer.history, source, more)
 
 
 def check_config(config):

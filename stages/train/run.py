@@ -6,6 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 from training_evaluation import Evaluator
 from training_graph import Api, TrainingGraph
+from training_untrained import write_untrained
 from training_warm_start import restore_fitting
 
 from _odapi.config_text import print_config, read_config
@@ -23,16 +24,26 @@ FLOAT = "before_quantization"
 
 
 def main(task):
-    """Train to num_steps, and write the chosen checkpoint, its config, and the history of the training."""
+    """Train to num_steps, and write the chosen checkpoint, its config, and the history; or write the checkpoint of step 0."""
     tf.logging.set_verbosity(tf.logging.WARN)
     keep_freed_memory()
     records, source = task.input("records"), task.input("config").path / "pipeline.config"
-    check_records(records.path, records.json("records.json"), task.cpus)
+    if not task.params["untrained"]:
+        check_records(records.path, records.json("records.json"), task.cpus)
     config = read_config(source)
     resolve_paths(config, records.path)
-    write_text(task.scratch / "pipeline.config", print_config(config))
     delay = config.graph_rewriter.quantization.delay if config.HasField("graph_rewriter") else None
     plan = make_plan(config.train_config.num_steps, delay, task.params)
+    if task.params["untrained"]:
+        write_untrained(task, plan, config, source, {FLOAT: None})
+    else:
+        train(task, plan, config, source)
+    task.tools["tensorflow"] = tf.__version__
+
+
+def train(task, plan, config, source):
+    """Train as `plan` says, and write the artifact. config: with absolute paths; source: its file as configured."""
+    write_text(task.scratch / "pipeline.config", print_config(config))
     seed, threads = task.params["seed"], (task.params["intra_op_threads"], task.params["inter_op_threads"])
     folder, float_folder = CheckpointFolder(task.scratch / "checkpoints"), CheckpointFolder(task.scratch / FLOAT)
     sealed = resume_point(task, folder)
@@ -53,7 +64,6 @@ def main(task):
         trainer.run(sealed, lambda graph: warm_start(task, graph))
         evaluator.close()
     export(task, plan, folder, trainer.history, source, {FLOAT: export_float(task, plan, float_folder)})
-    task.tools["tensorflow"] = tf.__version__
 
 
 def export_float(task, plan, folder):

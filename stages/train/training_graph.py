@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 from object_detection import model_hparams, model_lib
+from object_detection.core import standard_fields as fields
 from training_determinism import make_random_stateless, order_assignments, sequential_input
 
 from _training.loop import segment_seed
@@ -54,7 +55,10 @@ def model_variables():
 
 
 class TrainingGraph:
-    """A session that trains, as _training.loop.Trainer wants it; when deterministic, each segment of the input has its own seed."""
+    """A session that trains, as _training.loop.Trainer wants it; when deterministic, each segment of the input has its own seed.
+
+    `images`: the tensor of a batch's preprocessed pixels.
+    """
 
     def __init__(self, api, seed, threads, deterministic, optimize):
         """threads: (intra-op, inter-op). deterministic: see `training_determinism`. optimize: see `session_config`."""
@@ -65,6 +69,7 @@ class TrainingGraph:
             tf.train.create_global_step()
             self._iterator, self._initializer = self._make_input()
             features, labels = self._iterator.get_next()
+            self.images = features[fields.InputDataFields.image]
             spec = api.model(features, labels, tf.estimator.ModeKeys.TRAIN)
             self._fetches = self._step_fetches(spec)
             if deterministic:

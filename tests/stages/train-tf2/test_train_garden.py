@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import tiny_garden
 from _runtime import StageError
+from freeze_fixtures_tf2 import CONVERT
 
-from stage_helpers import load, write_task
+from stage_helpers import artifact, load, run_program, write_task
 
 
 @pytest.fixture(scope="session")
@@ -283,3 +284,36 @@ class TestQuantized:
         assert "resuming from step 2" in messages(done)
         for name in ("model.ckpt-4.index", "model.ckpt-4.data-00000-of-00001", "checkpoint.json", "experiment.yaml"):
             assert (done.output / name).read_bytes() == (quantized_run.output / name).read_bytes(), name
+
+
+@pytest.mark.slow
+class TestUntrained:
+    def test_each_leaves_a_marked_checkpoint_of_step_0_and_no_events(self, tmp_path_factory):
+        for done, quantized in zip(tiny_garden.untrained_models(tmp_path_factory), (False, True)):
+            about = done.json("checkpoint.json")
+            assert (about["untrained"], about["step"], about["quantized"], about["evaluations"]) == (True, 0, quantized, [])
+            assert sorted(path.name for path in done.output.iterdir()) == [
+                "checkpoint.json",
+                "experiment.yaml",
+                "history.json",
+                "model.ckpt-0.data-00000-of-00001",
+                "model.ckpt-0.index",
+            ]
+
+    def test_no_training_starts_from_one(self, tmp_path_factory, run_here):
+        start, _ = tiny_garden.untrained_models(tmp_path_factory)
+        error = run_here("train-garden", tiny_garden.TRAIN, tiny_garden.train_inputs(tmp_path_factory, start.output)).error
+        assert (error["what"], error["where"]) == ("the model is untrained: what it puts out means nothing", "pretrained: checkpoint.json")
+
+    def test_the_quantized_one_is_converted_to_the_operators_of_a_trained_one(self, tmp_path, tmp_path_factory):
+        _, untrained = tiny_garden.untrained_models(tmp_path_factory)
+        lints = []
+        for number, made in enumerate((untrained, tiny_garden.quantized_training(tmp_path_factory))):
+            inputs = {"checkpoint": artifact("train", "checkpoint-garden", made.output)}
+            frozen = run_program(tmp_path / ("freeze-%d" % number), "freeze-garden", tiny_garden.FREEZE, inputs, env=tiny_garden.ENV)
+            inputs = {"model": artifact("freeze", "saved-model", frozen.output), "records": None}
+            converted = run_program(tmp_path / ("convert-%d" % number), "convert-tf2", CONVERT, inputs, env=tiny_garden.ENV)
+            assert converted.code == 0, converted.log
+            lints.append(converted.json("lint.json"))
+        assert [lint["usable"] for lint in lints] == [False, True]
+        assert lints[0]["operators"] == lints[1]["operators"]

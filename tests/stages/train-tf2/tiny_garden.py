@@ -29,6 +29,7 @@ TRAIN = {
     "seed": 1,
     "intra_op_threads": 1,
     "inter_op_threads": 1,
+    "untrained": False,
 }
 FREEZE = {
     "postprocess": True,
@@ -201,6 +202,17 @@ def quantized_training(tmp_path_factory):
     """The same of a deterministic quantization-aware one that starts there; its checkpoints of steps 2 and 4 stay in scratch."""
     params, start = dict(TRAIN, quantize=True, deterministic=True), float_training(tmp_path_factory).output
     return _once("garden-quantized", tmp_path_factory, lambda folder: _train(folder, params, train_inputs(tmp_path_factory, start)))
+
+
+def untrained_models(tmp_path_factory):
+    """The Outcomes of a float training that stops before its first step, and of a quantization-aware one that starts there."""
+
+    def make(folder):
+        first = _train(folder / "float", dict(TRAIN, untrained=True), train_inputs(tmp_path_factory))
+        params = dict(TRAIN, untrained=True, quantize=True)
+        return first, _train(folder / "quantized", params, train_inputs(tmp_path_factory, first.output))
+
+    return _once("garden-untrained", tmp_path_factory, make)
 
 
 def _train(folder, params, inputs):

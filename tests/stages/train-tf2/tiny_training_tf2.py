@@ -24,6 +24,7 @@ PARAMS = {
     "inter_op_threads": 2,
     "warm_start": None,
     "warm_start_type": "detection",
+    "untrained": False,
 }
 # What the image sets besides what every image has.
 ENVIRONMENT = {"TF_USE_LEGACY_KERAS": "1"}

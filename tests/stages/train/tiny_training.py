@@ -23,6 +23,7 @@ PARAMS = {
     "intra_op_threads": 1,
     "inter_op_threads": 1,
     "warm_start": None,
+    "untrained": False,
 }
 _TRAINING = """
 train_config {
