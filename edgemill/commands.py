@@ -236,10 +236,14 @@ def _interpreter_of(status: StepStatus) -> str:
 
 
 def clean(request: Request) -> None:
-    """Remove what a pipeline built and no other uses. Raises RequestError."""
+    """Remove what a pipeline built, its preflight included, and no other uses. Raises RequestError."""
     from edgemill import tidy
+    from edgemill.preflight_commands import preflight_name
 
-    tidy.clean(request.place(), find_pipeline(request.pipeline).stem, Console())
+    workspace, name, console = request.place(), find_pipeline(request.pipeline).stem, Console()
+    if (workspace.pipelines / preflight_name(name)).is_dir():
+        tidy.clean(workspace, preflight_name(name), console)
+    tidy.clean(workspace, name, console)
 
 
 def gc(request: Request, *, dry_run: bool = False) -> None:

@@ -18,12 +18,15 @@ PREDICT, INSPECT = "predict-edgetpu", "inspect-edgetpu"
 
 def predict(request: Request, path: str, target: str = "", max_cpu_ops: str = "", allow: Sequence[str] = (), unknown: str = "") -> None:
     """Print which operators of a .tflite the compiler would map; with `max_cpu_ops` fail where more are not. Raises EdgeMillError."""
-    given: dict[str, Any] = {"path": str(existing(path, "give a .tflite"))}
-    for name, value in (("target", target), ("unknown", unknown)):
-        given |= {name: value} if value else {}
+    given = prediction_params(target, max_cpu_ops, allow, unknown)
+    _tell(request, PREDICT, {"path": str(existing(path, "give a .tflite")), **given}, "prediction.txt")
+
+
+def prediction_params(target: str, max_cpu_ops: str, allow: Sequence[str], unknown: str) -> dict[str, Any]:
+    """Parameters of the stage that predicts, as options of the command line give them; an empty one is left out. Raises RequestError."""
+    given: dict[str, Any] = {name: value for name, value in (("target", target), ("unknown", unknown)) if value}
     given |= {"max_cpu_ops": parse_value(max_cpu_ops)} if max_cpu_ops else {}
-    given |= {"allow": list(allow)} if allow else {}
-    _tell(request, PREDICT, given, "prediction.txt")
+    return given | ({"allow": list(allow)} if allow else {})
 
 
 def inspect(request: Request, path: str, target: str = "") -> None:
