@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ def detect(package, tmp_path):
     """detect(*arguments) runs a package's detect.py with the stand-in runtime in the folder `work`; returns exit status, output, errors."""
     made = []
 
-    def call(*arguments, says=None, folder=None, runtime=STAND_IN, **kinds):
+    def call(*arguments, says=None, folder=None, runtime=STAND_IN, libraries=None, **kinds):
         if not made or folder or kinds:
             made[:] = [folder or package(**kinds)]
         fake = tmp_path / "runtime" / "ai_edge_litert"
@@ -111,7 +112,12 @@ def detect(package, tmp_path):
             cwd=work,
             capture_output=True,
             timeout=60,
-            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path / "runtime"), "LANG": "C.UTF-8"},
+            env={
+                "PATH": "/usr/bin:/bin",
+                "PYTHONPATH": str(tmp_path / "runtime"),
+                "LANG": "C.UTF-8",
+                **({"LD_LIBRARY_PATH": str(libraries)} if libraries else {}),
+            },
         )
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 
@@ -547,6 +553,19 @@ def test_a_missing_edge_tpu_has_its_own_exit_status(detect, package, photo):
     assert err.endswith("; install the Edge TPU runtime, plug in the device, or run without --edgetpu\n")
     assert err.count("\n") == 1
     assert not list(detect.work.iterdir())
+
+
+def test_the_library_without_an_edge_tpu_is_told_likewise(detect, package, photo, tmp_path):
+    """Any library that can be loaded stands for Google's; the stand-in runtime then finds no device, as LiteRT tells it."""
+    folder = package()
+    (folder / "model_edgetpu.tflite").write_bytes(b"compiled")
+    (tmp_path / "libraries").mkdir()
+    loaded = next(line.split()[-1] for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines() if "/libc" in line)
+    (tmp_path / "libraries" / "libedgetpu.so.1").symlink_to(loaded)
+    code, out, err = detect(photo(), "--edgetpu", folder=folder, libraries=tmp_path / "libraries")
+    assert (code, out) == (3, "")
+    assert "libedgetpu.so.1: the Edge TPU cannot be used (found Failed to load delegate from libedgetpu.so.1); install" in err
+    assert err.count("\n") == 1
 
 
 def test_raw_outputs_are_decoded_with_the_packages_anchors(detect, package, photo):

@@ -306,6 +306,24 @@ def test_the_json_is_not_written_over_without_a_word(parity, package):
     assert json.loads((parity.work / "parity.json").read_text())["models"]["second"]["file"] == "float.tflite"
 
 
+def test_a_json_that_cannot_be_written_is_told(parity, package):
+    code, out, err = parity(package / "photos", "--other", package / "model.tflite", "--json", "/dev/full", "--overwrite")
+    assert (code, out) == (2, "")
+    assert "/dev/full: it cannot be written (found No space left on device)" in err
+
+
+def test_a_stop_is_told_and_has_its_own_exit_status(names, capsys):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    whole, names["compare_all"] = names["compare_all"], stopped
+    try:
+        assert names["main"](["photos"]) == 130
+    finally:
+        names["compare_all"] = whole
+    assert capsys.readouterr().err == "parity.py: stopped\n"
+
+
 def test_without_thresholds_of_an_evaluation_that_is_said(parity, package, tmp_path):
     folder = tmp_path / "unevaluated"
     shutil.copytree(package, folder)

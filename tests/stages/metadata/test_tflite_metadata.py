@@ -11,6 +11,7 @@ from _runtime import StageError
 from _tflite.model import read_model
 from app_models import CLASSES, FACTS, compiled_detector, inside
 from litert_operator import AS_UINT8, SIDE, run_model, small_detector
+from litert_operator import schema as litert_schema
 from tensorflow_lite_support.metadata import metadata_schema_py_generated as metadata_schema
 from tensorflow_lite_support.metadata import schema_py_generated as model_schema
 from tensorflow_lite_support.metadata.cc.python import _pywrap_metadata_version as parser
@@ -273,6 +274,17 @@ def test_damage_is_an_error_that_names_the_file_whatever_it_is():
             damaged[chance.randrange(len(damaged))] = chance.randrange(256)
         outcomes.add(attempt(bytes(damaged)))
     assert outcomes == {"made", "refused"}
+
+
+def test_weights_behind_the_flatbuffer_whose_places_would_be_wrong_are_refused():
+    """As in models of more than 2 GB."""
+    model = litert_schema.ModelT.InitFromObj(litert_schema.Model.GetRootAs(bytearray(small_detector().bytes()), 0))
+    model.buffers[1].offset, model.buffers[1].size = 4096, 16
+    builder = flatbuffers.Builder(0)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    with pytest.raises(StageError) as caught:
+        place.with_metadata(bytes(builder.Output()), b"\x10\0\0\0M001", {}, "mine.tflite")
+    assert (caught.value.where, "its weights lie outside" in caught.value.found) == ("mine.tflite", True)
 
 
 def test_a_zip_at_the_end_is_known_and_a_model_without_one_is_left_as_it_is():
