@@ -633,6 +633,12 @@ def test_other_failures_are_not_tried_again(compile_with, script):
     assert (outcome.code, len(calls(outcome))) == (1, 1)
 
 
+def test_an_abort_that_does_not_end_is_not_tried_again(compile_with):
+    outcome = compile_with("print('Internal compiler error. Aborting!', flush=True); time.sleep(600)", {"attempts": 3, "seconds": 1})
+    assert outcome.error["what"].startswith("the compiler did not end")
+    assert len(calls(outcome)) == 1
+
+
 # What the compiler really printed, by file: None is success.
 SAID = {
     "e01_v15_not_quantized": "the model is not quantized",
