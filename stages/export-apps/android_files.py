@@ -12,6 +12,7 @@ from _runtime import StageError
 
 USUAL_THRESHOLD = 0.5
 ASSETS = "assets"
+_OTHER_INPUT = "convert the model with `input_type: float32`, which is normalized as the metadata says, or leave android out of `programs`"
 README = """# The model in an Android app
 
 Copy `assets/` into the app's `src/main/`. `model.tflite` has its labels inside, with all that the TensorFlow Lite Task Library must know;
@@ -47,7 +48,7 @@ def android_files(package):
     """({file's name: bytes}, facts, notes). Raises StageError where the Task Library cannot run the model."""
     file = package.model
     _require_type(file)
-    notes = [] if file.interface.source.type == "float32" else require_pixels(file, package, "Android")
+    notes = [] if file.interface.source.type == "float32" else require_pixels(file, package, "Android", _OTHER_INPUT)
     threshold = USUAL_THRESHOLD if package.threshold is None else package.threshold
     labels = label_file(package.classes)
     readme = README % {"most": package.how.max_detections, "threshold": repr(float(threshold)), "about": _about(package)}

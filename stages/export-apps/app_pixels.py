@@ -8,10 +8,11 @@ from _runtime import StageError
 FIRST_LEVEL = {"uint8": 0, "int8": -128}  # what pixel 0 must be
 
 
-def require_pixels(file, package, program):
-    """Notes, on a model that `program` gives its pixels as they are. Raises StageError where its input means them otherwise.
+def require_pixels(file, package, program, remedy):
+    """Notes, on a model that `program` gives its pixels as they are.
 
-    file: `ModelFile` with an integer input. A difference of one level is what rounding may make, and is a note.
+    file: `ModelFile` with an integer input. Raises StageError, with the remedy, where that means pixels otherwise. A difference of one
+    level is what rounding may make, and is a note.
     """
     source = file.interface.source
     table = input_table(source, package.mean, package.std).astype(np.int64)
@@ -27,6 +28,6 @@ def require_pixels(file, package, program):
             % (package.mean, package.std, file.name, source.name, source.scale, source.zero_point),
             "pixel %d as %d" % (level, plain[level, 0]),
             table[level, channel],
-            "export the model with an input whose scale is 1 / std, and leave %s out of `programs` until then" % program.lower(),
+            remedy,
         )
-    return ["%s gives each pixel as it is; some should be one level off, which is less than scores show" % program]
+    return ["%s gives each pixel as it is, where some should be one level off" % program]

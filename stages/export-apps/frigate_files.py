@@ -17,6 +17,7 @@ LEAST_SCORE, MOST_OBJECTS = 0.4, 20
 ATTRIBUTES = {"amazon", "face", "fedex", "license_plate", "ups"}  # Frigate's own: a part of a person or car, not an object
 LEAVE_OUT = "or leave frigate out of `programs`"
 LABELS = "labelmap.txt"
+_OTHER_INPUT = "train with one mean and std for all colours and convert so that the input's scale is 1 / std, %s" % LEAVE_OUT
 
 
 def frigate_files(package, folder, device):
@@ -28,7 +29,7 @@ def frigate_files(package, folder, device):
     detector = "cpu" if package.compiled is None else "edgetpu"
     _require_type(file, detector)
     _require_order(file)
-    notes = [*require_pixels(file, package, "Frigate"), *_notes(file, package, detector)]
+    notes = [*require_pixels(file, package, "Frigate", _OTHER_INPUT), *_notes(file, package, detector)]
     facts = {"detector": detector, "model": file.name}
     texts = {LABELS: label_map(package.classes), "config.yml": _config(package, file, folder.rstrip("/"), detector, device, notes)}
     return {file.name: file.content, **{name: text.encode("utf-8") for name, text in texts.items()}}, facts, notes

@@ -29,7 +29,7 @@ def main(task):
     for program, facts in told.items():
         facts["files"] = {name: sha256_file(task.output / program / name) for name in made[program]}
         for note in facts["notes"]:
-            task.warn("%s: %s" % (program, note))
+            task.warn(note)
     write_json(task.output / "apps.json", {"schema": 1, "classes": package.classes, "programs": told})
     task.metrics.update({"programs": len(told), "files": sum(map(len, made.values()))})
 

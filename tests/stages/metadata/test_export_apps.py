@@ -152,7 +152,7 @@ def shifted(model):
 
 def test_pixels_that_are_one_level_off_are_noted(export):
     outcome = export(shifted(small_detector()), mean=127.5, std=127.5)
-    assert any("Frigate gives each pixel as it is; some should be one level off" in note for note in notes(outcome, "frigate"))
+    assert any("Frigate gives each pixel as it is, where some should be one level off" in note for note in notes(outcome, "frigate"))
     assert any("Android gives each pixel as it is" in note for note in notes(outcome, "android"))
 
 
@@ -258,6 +258,7 @@ TWO_EACH = {**ATTRIBUTES, "max_classes_per_detection": 2}
             "model.json: mean 0, std 255",
             "",
         ),
+        ({"mean": [123.7, 116.3, 103.5], "std": 128}, "the model's input is not pixels as they are", "mean [123.7, 116.3, 103.5]", ""),
         ({"model": wrong_scale()}, "the model's input is not pixels as they are", "scale 0.015625, zero point 128", ""),
         ({"model": wrong_scale(), "programs": ["android"]}, "which is all that Android gives", "zero point 128", ""),
         ({"decode": TWO_EACH}, "the model puts out several classes for each box", "model.json: decode: max_classes_per_detection", "2"),
