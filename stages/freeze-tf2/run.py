@@ -1,11 +1,13 @@
 """Export a TensorFlow 2 checkpoint as the SavedModel that the converter reads."""
 
 import shutil
+from contextlib import nullcontext
 from importlib.metadata import version
 
 import tensorflow as tf
 from detector_export import exported_detector, write_inference_model
 from keras_checkpoint import restore_model
+from native_resize import native_resize
 
 from _odapi.checkpoint_classes import checkpoint_classes
 from _odapi.config_text import read_config
@@ -28,7 +30,8 @@ def main(task):
     restored = restore_model(config, str(checkpoint.path / about["prefix"]), about["step"], input_size(config))
     exported = exported_detector(config, restored, task.params, classes, about["step"])
     untrained = passed_on(task, about)
-    described = write_artifact(task.output, exported, task.params["postprocess"], untrained)
+    with native_resize() if task.params["native_resize"] else nullcontext():
+        described = write_artifact(task.output, exported, task.params["postprocess"], untrained)
     shutil.copyfile(str(checkpoint.path / "pipeline.config"), str(task.output / "pipeline.config"))
     if task.params["inference_model"] and not untrained:  # nobody is to run it
         write_inference_model(restored.model, task.output / "inference_model")

@@ -16,6 +16,7 @@ FREEZE = {
     "max_classes_per_detection": 1,
     "detections_per_class": 20,
     "regular_nms": False,
+    "native_resize": True,
     "inference_model": True,
 }
 CONVERT = {"quantization": "int8", "input_type": "uint8", "representative_images": 8, "seed": 1, "seconds": 300}
