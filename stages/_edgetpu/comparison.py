@@ -110,7 +110,7 @@ def _contradictions(op, predicted, told, anywhere, anywhere_on_cpu):
     on_cpu = sum(extra.values()) - extra[MAPPED]
     if extra[MAPPED] > anywhere:
         too_many.add(MAPPED)
-    if on_cpu > anywhere_on_cpu + max(0, anywhere - extra[MAPPED]):
+    if on_cpu > anywhere_on_cpu + anywhere:
         too_many |= set(extra) - {MAPPED}
     found = [_counts("different", op, each, predicted[each], told[each], anywhere) for each in sorted(too_few | too_many)]
     if not found and total != sum(told.values()):

@@ -69,7 +69,7 @@ class _Error(NamedTuple):
 # The first that fits counts: what is particular comes before what is general.
 _MESSAGES = (
     _Message("version", None, r"Edge TPU Compiler version ([0-9]{1,6}(?:\.[0-9]{1,12}){0,4})(?!\S)"),
-    _Message("command", None, _LINE_START + r"[^\n]{0,300}?[$#%>!]\s*(?:sudo )?(?=edgetpu_compiler(?!\S))", rest=True),
+    _Message("command", None, _LINE_START + r"[^\n]*?[$#%>!]\s*(?:sudo )?(?=edgetpu_compiler(?!\S))", rest=True),
     # A model's block.
     _Message("text", "input", r"Input(?: model)?:" + _VALUE, rest=True),
     _Message("text", "output", r"Output(?: model)?:" + _VALUE, rest=True),

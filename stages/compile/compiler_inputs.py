@@ -41,8 +41,6 @@ def link(sources, folder):
     names = []
     for source in sources:
         place = folder / (source.name + ".tflite")
-        if place.is_symlink():
-            place.unlink()
         os.symlink(str(source.path), str(place))
         names.append(place.name)
     return names

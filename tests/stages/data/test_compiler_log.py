@@ -211,6 +211,8 @@ CRASH = '/usr/bin/edgetpu_compiler: line 3:  1531 Segmentation fault      (core 
         ),
         ("ERROR: Node number 13 (FlexSplitV) failed to prepare.\n", "unknown", ["other"]),
         ("Compilation failed: for a reason that nobody has seen\n", "failure", ["failed"]),
+        (ICE + "\nModel compiled successfully in 5 ms.\n", "failure", ["internal"]),
+        (COMPILED + "Started a compilation timeout timer of 180 seconds.\n", "unknown", []),
         ("", "unknown", []),
     ],
 )
@@ -253,6 +255,7 @@ def test_a_status_that_nobody_has_seen_is_taken_from_a_table_and_nowhere_else():
     found = parse_log(VERSION + "Operator                       Count      Status\n\n" + row)
     assert found["runs"][0]["models"][0]["operators"] == [{"op": "SECTION", "count": 5, "status": "of the manual"}]
     assert found["unknown_lines"] == []
+    assert parse_log("Operator Count Status\nsee SECTION 5 of the manual")["unknown_lines"] == ["see SECTION 5 of the manual"]
 
 
 @pytest.mark.parametrize(
