@@ -302,7 +302,8 @@ class TestUntrained:
 
     def test_no_training_starts_from_one(self, tmp_path_factory, run_here):
         start, _ = tiny_garden.untrained_models(tmp_path_factory)
-        error = run_here("train-garden", tiny_garden.TRAIN, tiny_garden.train_inputs(tmp_path_factory, start.output)).error
+        params = dict(tiny_garden.TRAIN, intra_op_threads=2, inter_op_threads=2)  # as all that runs in this process
+        error = run_here("train-garden", params, tiny_garden.train_inputs(tmp_path_factory, start.output)).error
         assert (error["what"], error["where"]) == ("the model is untrained: what it puts out means nothing", "pretrained: checkpoint.json")
 
     def test_the_quantized_one_is_converted_to_the_operators_of_a_trained_one(self, tmp_path, tmp_path_factory):
