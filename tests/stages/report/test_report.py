@@ -103,6 +103,22 @@ def test_the_verdict(page, given, word):
     assert word in made.all("//title")[0].text
 
 
+def test_an_untrained_model_is_told_as_such_and_draws_no_curve(page):
+    def change(root):
+        told = {"step": 0, "selected_by": "none: it is untrained", "evaluations": [], "untrained": True}
+        write(root / "train" / "checkpoint.json", {**read(root / "train" / "checkpoint.json"), **told})
+        write(root / "train" / "history.json", {"schema": 1, "steps": [], "evaluations": []})
+        lint = {**read(root / "convert" / "lint.json"), "usable": False, "unusable_because": "its weights are untrained"}
+        write(root / "convert" / "lint.json", lint)
+
+    made = page(change=change, without=["evaluate"])
+    verdict = words(made.all("//*[contains(@class,'verdict')]")[0])
+    assert verdict == "Not for use convert: what it puts out means nothing. See The model file."
+    assert "none: it is untrained" in words(made.part("training"))
+    assert "its weights are untrained" in words(made.part("model"))
+    assert not made.part("training").xpath(".//figure")
+
+
 # Stages and provenance.
 
 
