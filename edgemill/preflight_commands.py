@@ -103,10 +103,10 @@ def _fed_by(pipeline: Pipeline, names: Sequence[str]) -> set[str]:
 
 
 def _models(pipeline: Pipeline, fed: Collection[str]) -> list[str]:
-    """The steps that make the models which are compiled, or would be: all that are made of what is trained where none is."""
+    """The steps that make the models which are compiled or predicted about; all that are made of what is trained where none is."""
     made = [name for name, step in pipeline.steps.items() if step.kind.name == MODEL and name in fed]
-    compiled = {feeder for step in pipeline.steps.values() if step.kind.name == COMPILED for feeder in _model_of(step)}
-    return [name for name in made if name in compiled] or made
+    meant = {feeder for step in pipeline.steps.values() if step.kind.name in (COMPILED, PREDICTION) for feeder in _model_of(step)}
+    return [name for name in made if name in meant] or made
 
 
 def _model_of(step: Step) -> list[str]:

@@ -27,11 +27,16 @@ STAGES = {
 }
 BODY = "(task.output / 'told.txt').write_text(' '.join([task.name] + sorted(told(each) for each in bound(task)) + given(task)))"
 PROGRAMS = {
+    "turn": BODY
+    + """
+    if task.params["precision"] == "none":
+        raise StageError("there is no such precision", "turn.precision")
+""",
     "predict-edgetpu": """
     (task.output / "prediction.txt").write_text("%s for %s\\n" % (told(task.input("model")), task.params["target"]))
     if task.params["max_cpu_ops"] == 0:
         raise StageError("more of the model would run on the CPU", "model.tflite")
-"""
+""",
 }
 PROGRAM = """from pathlib import Path
 from _runtime import StageError, run
@@ -126,6 +131,18 @@ def test_the_pipelines_own_prediction_is_taken_with_its_parameters(project):
     assert predicted(result.stdout)["turn"].endswith("for mine")
     assert ran(result)[-1] == "foresee"
     assert predicted(preflight(project, PIPELINE + COMPILED + own, "--target", "yours").stdout)["turn"].endswith("for yours")
+
+
+def test_a_model_that_only_the_pipeline_predicts_about_is_the_one_that_is_meant(project):
+    own = "  foresee: {stage: predict-edgetpu, inputs: {model: turn}}\n"
+    assert list(predicted(preflight(project, PIPELINE + FLOAT + own).stdout)) == ["turn"]
+
+
+def test_what_is_optional_in_the_pipeline_is_needed_here(project):
+    text = PIPELINE.replace("precision: eight}", "precision: none}, optional: true")
+    result = preflight(project, text, status=1)
+    assert "error: the stage 'turn' failed: there is no such precision" in result.stderr
+    assert result.stdout == ""
 
 
 def test_a_prediction_that_is_worse_than_allowed_is_printed_and_ends_with_1(project):
