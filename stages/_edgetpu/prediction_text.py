@@ -34,6 +34,9 @@ def table_lines(prediction):
     first = next((each for each in prediction.verdicts if each.verdict != YES), None)
     if first is not None:
         yield "first that is not surely mapped: operator %d, %s, %s: %s" % (first.index, first.op, short(first.layer), first.reason)
+    if not prediction.count(YES):
+        yield "nothing of the model would run on the Edge TPU"
+        return
     told = (prediction.parameter_bytes / _MIB, CACHE_AT_LEAST / _MIB, CACHE_AT_MOST / _MIB, _MEMORY[prediction.memory()])
     yield "parameters of what is mapped: %.2f MiB; the Edge TPU caches %.1f to %.1f MiB: %s" % told
     yield "largest tensor that is computed: %.2f MiB, %s" % (prediction.activation[0] / _MIB, short(prediction.activation[1]))

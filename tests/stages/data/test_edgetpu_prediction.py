@@ -82,6 +82,7 @@ def test_a_small_detector(quantized):
     if not quantized:
         assert {each.status for each in found.verdicts} == {BAD_TYPE}
         assert found.count(YES) == 0
+        assert list(table_lines(found))[-1] == "nothing of the model would run on the Edge TPU"
 
 
 def test_operators_that_depend_on_none_that_is_left_out_are_mapped_after_it():
