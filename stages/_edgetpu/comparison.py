@@ -3,7 +3,8 @@
 from collections import Counter
 from functools import lru_cache
 
-from _edgetpu.compiler_log import FAILURE, MAPPED, as_one_run
+from _edgetpu.compiler_log import FAILURE, as_one_run
+from _edgetpu.words import MAPPED
 from _tflite.schema import operator_name
 
 _CUSTOM = "CUSTOM"  # as which the compiler counts every custom operator

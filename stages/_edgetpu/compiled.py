@@ -6,12 +6,12 @@ executables are FlatBuffers (libedgetpu, executable/executable.fbs).
 
 from typing import List, NamedTuple, Tuple
 
+from _edgetpu.words import CUSTOM_OP
 from _runtime import StageError
 from _tflite.custom_options import read_map
 from _tflite.flatbuffer import DamagedError, FlatBuffer
 from _tflite.model import read_model
 
-CUSTOM_OP = "edgetpu-custom-op"
 _PACKAGE, _MORE_PACKAGES = "4", "7"
 _IDENTIFIER = b"DWN1"
 _TYPES = ("stand-alone", "parameter-caching", "execution-only")

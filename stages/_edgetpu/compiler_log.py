@@ -8,17 +8,8 @@ the blanks in them may be line ends. What is no known message is kept, as an unk
 import re
 from typing import NamedTuple
 
-MAPPED = "Mapped to Edge TPU"
-# Those that were seen. Any other is taken from a table, too.
-STATUSES = (
-    MAPPED,
-    "More than one subgraph is not supported",
-    "Operation is otherwise supported, but not mapped due to some unspecified limitation",
-    "Operation is working on an unsupported data type",
-    "Operation not supported",
-    "Operation version not supported",
-    "Tensor has unsupported rank (up to 3 innermost dimensions mapped)",
-)
+from _edgetpu.words import STATUSES
+
 SUCCESS, FAILURE, UNKNOWN = "success", "failure", "unknown"
 
 _UNIT_BITS = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}

@@ -12,5 +12,5 @@ NOT_SUPPORTED = "Operation not supported"
 LIMITATION = "Operation is otherwise supported, but not mapped due to some unspecified limitation"
 BAD_VERSION = "Operation version not supported"
 
-# Those that were seen in texts of the compiler.
+# Those that were seen. A table may have others.
 STATUSES = (MAPPED, SECOND, LIMITATION, BAD_TYPE, NOT_SUPPORTED, BAD_VERSION, BAD_RANK)

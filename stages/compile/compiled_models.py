@@ -5,8 +5,9 @@ import hashlib
 from compiler_output import last_lines
 
 from _edgetpu.comparison import compare, not_compared
-from _edgetpu.compiled import CUSTOM_OP, read_compiled, require_runtime
+from _edgetpu.compiled import read_compiled, require_runtime
 from _edgetpu.compiler_log import as_one_run, parse_log
+from _edgetpu.words import CUSTOM_OP
 from _runtime import StageError
 from _tflite.model import read_model
 

@@ -12,7 +12,8 @@ from compiler_inputs import link, read_sources
 from compiler_output import explain, is_flaky, said_success
 from compiler_process import run_limited
 
-from _edgetpu.compiler_log import MAPPED, as_one_run, parse_log
+from _edgetpu.compiler_log import as_one_run, parse_log
+from _edgetpu.words import MAPPED
 from _runtime import StageError, atomic_write, run, write_json, write_text
 
 VERSION_SECONDS = 60

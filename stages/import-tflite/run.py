@@ -8,6 +8,7 @@ from ai_edge_litert import __version__ as runtime
 from label_file import class_names, read_labels
 
 from _detection.postprocess import attributes
+from _edgetpu.words import CUSTOM_OP
 from _litert.detector import LiteRtDetector, check_runs
 from _litert.interface import check_artifact, input_table, port, read_interface
 from _runtime import StageError, atomic_write, run, write_json
@@ -16,7 +17,6 @@ from _tflite.model import read_model
 from _tflite.outputs import POSTPROCESS, postprocess_operator
 
 MODEL = "model.tflite"
-COMPILED = "edgetpu-custom-op"
 _WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _GREY = 128
 # As export_tflite_ssd_graph.py of the Object Detection API and its sample configs have them.
@@ -77,12 +77,12 @@ def _read(path):
 
 
 def _refuse_compiled(model, path):
-    if any(operator.op == COMPILED for operator in model.operators):
+    if any(operator.op == CUSTOM_OP for operator in model.operators):
         raise StageError(
             "the model is compiled for the Edge TPU, and runs nowhere else",
             path,
             "the .tflite that it was compiled from",
-            COMPILED,
+            CUSTOM_OP,
             "import that one; the stage compile makes the other of it",
         )
 

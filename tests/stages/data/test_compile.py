@@ -15,8 +15,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from _edgetpu.compiler_log import STATUSES, parse_log
+from _edgetpu.compiler_log import parse_log
 from _edgetpu.targets import TARGETS
+from _edgetpu.words import BAD_TYPE, MAPPED
 from _tflite.model import read_model
 from ai_edge_litert import schema_py_generated as litert
 from litert_operator import FLOAT, UINT8, ModelBuilder, small_detector
@@ -39,7 +40,6 @@ PARAMS = {
     "seconds": 20,
     "attempts": 1,
 }
-MAPPED, SECOND, _, TYPE = STATUSES[:4]
 SMALL, OTHER = "mobilenet_v1_0.25_128_quant", "keras_lstm_mnist_ptq"
 BEGINNING = ["edgetpu_compiler", "-s", "--timeout_sec", "20"]
 
@@ -74,7 +74,7 @@ def pair(name, compiled=False):
 def rows_of(content, left_out=()):
     """The operator table for a model all of which is mapped but for the `left_out` operators."""
     counts = Counter(operator.op for operator in read_model(content).operators)
-    return [(op, count, TYPE if op in left_out else MAPPED) for op, count in sorted(counts.items())]
+    return [(op, count, BAD_TYPE if op in left_out else MAPPED) for op, count in sorted(counts.items())]
 
 
 def table(rows):
@@ -183,7 +183,7 @@ def test_where_the_compiler_maps_otherwise_than_predicted_it_is_told(compile_wit
     outcome = compile_with(GOOD, told=printed(block("model", rows_of(pair(SMALL).read_bytes(), ["SOFTMAX"]))))
     assert outcome.code == 0
     found = [(each["op"], each["status"], each["predicted"], each["told"]) for each in outcome.json("compile.json")["comparison"]]
-    assert found == [("SOFTMAX", MAPPED, 1, 0), ("SOFTMAX", TYPE, 0, 1)]
+    assert found == [("SOFTMAX", MAPPED, 1, 0), ("SOFTMAX", BAD_TYPE, 0, 1)]
     assert ["model: 2 counts are not as predicted" in each for each in outcome.result["warnings"]] == [True]
 
 

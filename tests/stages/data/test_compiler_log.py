@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from _edgetpu.compiler_log import ERROR_KINDS, STATUSES, as_one_run, parse_log, pieces
+from _edgetpu.compiler_log import ERROR_KINDS, as_one_run, parse_log, pieces
+from _edgetpu.words import STATUSES
 from hypothesis import given, settings
 from hypothesis import strategies as some
 

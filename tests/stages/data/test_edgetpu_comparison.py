@@ -2,11 +2,13 @@
 
 import pytest
 from _edgetpu.comparison import compare
-from _edgetpu.compiler_log import STATUSES, parse_log
+from _edgetpu.compiler_log import parse_log
+from _edgetpu.words import BAD_TYPE as TYPE
+from _edgetpu.words import LIMITATION as LIMITED
+from _edgetpu.words import MAPPED, SECOND
 from hypothesis import given
 from hypothesis import strategies as some
 
-MAPPED, SECOND, LIMITED, TYPE = STATUSES[:4]
 CUSTOM = "TFLite_Detection_PostProcess"
 
 

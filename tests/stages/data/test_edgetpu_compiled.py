@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from _edgetpu.compiled import CUSTOM_OP, as_json, describe_lines, read_compiled, require_runtime
+from _edgetpu.compiled import as_json, describe_lines, read_compiled, require_runtime
 from _edgetpu.targets import TARGETS
+from _edgetpu.words import CUSTOM_OP
 from _runtime import StageError
 from _tflite.custom_options import read_map
 from edgetpu_models import OPS, Chain, pairs
