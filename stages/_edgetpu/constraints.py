@@ -10,6 +10,7 @@ from _tflite.constants import integers
 # Above about this many elements reshapes and transposes were seen mapped and not mapped.
 _LARGE = 2**17
 _SOFTMAX_ELEMENTS = 16000
+_LONGEST_ROWS = 174447  # elements of the largest concatenation of rows that was seen mapped (an SSD's scores); 705600 were seen not to be
 _LARGEST_FACTOR = 2.0  # of a resize that nothing that was seen contradicts; 33 was seen not to be mapped
 
 
@@ -74,18 +75,49 @@ def zero_padding_alone(facts):
     return Finding("one of its inputs is constant, and not a padding with zeros of a single other input")
 
 
+def long_rows(facts):
+    """Of tensors of up to three dimensions, as detectors end with; those of four were seen mapped at any size."""
+    shape = facts.output.shape
+    if len(shape) > 3 or elements(shape) <= _LONGEST_ROWS:
+        return None
+    return Finding("it has %d elements in rows: %d were seen mapped, 705600 not" % (elements(shape), _LONGEST_ROWS), doubt=True)
+
+
 def _is_zero(facts, tensor):
     zero = tensor.zero_points[0] if tensor.zero_points else 0
     return all(value == zero for value in integers(facts.content, tensor) or (None,))
 
 
 def constant_weights(facts):
-    """Weights and bias are known when the model is compiled."""
-    for place, what in ((1, "weights"), (2, "bias")):
-        tensor = facts.tensor(place)
-        if tensor is not None and not tensor.bytes:
-            return Finding("its %s are computed, not constant" % what)
-    return None
+    """Weights of 8 bits and bias are known when the model is compiled."""
+    weights, bias = facts.tensor(1), facts.tensor(2)
+    if weights is None or not weights.bytes:
+        return Finding("its weights are %s, not constant" % ("missing" if weights is None else "computed"))
+    if weights.type not in ("int8", "uint8"):
+        return Finding("its weights are %s, not int8 or uint8" % weights.type)
+    return Finding("its bias is computed, not constant") if bias is not None and not bias.bytes else None
+
+
+def ungrouped(facts):
+    """Convolutions in groups were never seen."""
+    depth, filters = facts.tensor(0).shape[-1:], facts.tensor(1)
+    if filters is None or filters.shape[-1:] == depth:
+        return None
+    return Finding("it convolves in groups, and no model that does was seen", doubt=True)
+
+
+def multiplier_of_one(facts):
+    """Depthwise convolutions that multiply the channels were never seen."""
+    found = facts.option("depth_multiplier")
+    return None if found in (None, 0, 1) else Finding("its depth multiplier is %d, and none but 1 was seen" % found, doubt=True)
+
+
+def like_shapes(facts):
+    """Two tensors that are computed have the same shape; that one is spread over the other was never seen."""
+    shapes = [tensor.shape for tensor in (facts.tensor(0), facts.tensor(1)) if tensor is not None and not tensor.bytes]
+    if len(set(shapes)) < 2:
+        return None
+    return Finding("it spreads %s over %s, and no model that does was seen" % tuple(_sides(each) for each in shapes), doubt=True)
 
 
 def same_dilation(facts):
@@ -147,8 +179,17 @@ def constant_paddings(facts):
 
 def no_batch_padding(facts):
     """The batch dimension is not padded."""
-    pads = facts.numbers(1) or ()
-    return Finding("it pads the batch dimension") if any(pads[:2]) and len(facts.tensor(0).shape) > 3 else None
+    pads, rank = facts.numbers(1) or (), len(facts.tensor(0).shape)
+    if not any(pads[:2]):
+        return None
+    return Finding("it pads the batch dimension" if rank > 3 else "it pads the first of %d dimensions" % rank, doubt=rank <= 3)
+
+
+def no_depth_padding_before_13(facts):
+    """The older table has padding of x and y alone."""
+    if facts.runtime >= 13 or not any((facts.numbers(1) or ())[-2:]):
+        return None
+    return Finding("it pads the depth, and the table of older runtimes has x and y alone", doubt=True)
 
 
 def contradicted(_facts):
@@ -193,17 +234,35 @@ def small_factor(facts):
     )
 
 
+def half_pixels_from_12(facts):
+    """Half-pixel centres were seen mapped for runtime 12 and newer."""
+    if facts.runtime >= 12 or not facts.option("half_pixel_centers"):
+        return None
+    return Finding("it has half-pixel centres, which were seen for runtime 12 and newer", doubt=True)
+
+
+def whole_pixels(facts):
+    """Nearest neighbours with half-pixel centres or aligned corners were never seen."""
+    for name in ("half_pixel_centers", "align_corners"):
+        if facts.option(name):
+            return Finding("it has %s, and no model that does was seen" % name, doubt=True)
+    return None
+
+
 def nearest_before_14(facts):
     """Compiler 14.1 says "Operation version not supported" of one."""
     return Finding("older runtimes were seen not to have it", doubt=True) if facts.runtime < 14 else None
 
 
 def constant_split(facts):
-    """The axis, which is the first input, is constant and not the batch."""
-    axis = facts.numbers(0)
+    """The axis, which is the first input, is constant and the last: along another one it was seen not to be mapped."""
+    axis, split = facts.numbers(0), facts.tensor(1)
     if axis is None:
         return Finding("its axis is computed, not constant")
-    return Finding("it splits the batch dimension", doubt=True) if axis[:1] == (0,) else None
+    rank = len(split.shape) if split is not None else 0
+    if axis[:1] in ((-1,), (rank - 1,)):
+        return None
+    return Finding("it splits along axis %s, and along another one than the last none was seen mapped" % list(axis[:1]), doubt=True)
 
 
 def leading_dimensions(facts):

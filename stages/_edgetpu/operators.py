@@ -10,6 +10,7 @@ To add an operator: a row in OPERATORS; a new condition is a function in constra
 from typing import NamedTuple, Tuple
 
 from _edgetpu import constraints as only
+from _tflite.schema import operator_code
 
 SEEN, DOCUMENTED, INFERRED = "seen", "documented", "inferred"
 
@@ -23,7 +24,8 @@ SCHEMA_VERSIONS = "TensorFlow Lite, tools/versioning/runtime_version.cc"
 
 class Row(NamedTuple):
     """An operator that can be mapped. constraints: each tells what is wrong with an operator, or None; runtime: the oldest runtime for
-    which it is known to be mapped; newest: the newest version of the operator that the compiler's TensorFlow Lite knows.
+    which it is known to be mapped; newest: the newest version of the operator that the compiler's TensorFlow Lite knows; largest: elements
+    of the largest tensor with which it was seen mapped, where a larger one was seen not to be (0: none was).
     """
 
     constraints: Tuple = ()
@@ -31,24 +33,25 @@ class Row(NamedTuple):
     confidence: str = DOCUMENTED
     runtime: int = 10
     newest: int = 1
+    largest: int = 0
 
 
 OPERATORS = {
-    "ADD": Row(source=PAIRS, confidence=SEEN, newest=3),
+    "ADD": Row((only.like_shapes,), PAIRS, SEEN, newest=3),
     "AVERAGE_POOL_2D": Row((only.no_fused_activation,), PAIRS, SEEN, newest=3),
-    "CONCATENATION": Row((only.no_fused_activation, only.zero_padding_alone), PAIRS, SEEN, newest=3),
-    "CONV_2D": Row((only.constant_weights, only.same_dilation), PAIRS, SEEN, newest=5),
-    "DEPTHWISE_CONV_2D": Row((only.constant_weights, only.same_dilation), PAIRS, SEEN, newest=6),
+    "CONCATENATION": Row((only.no_fused_activation, only.zero_padding_alone, only.long_rows), PAIRS, SEEN, newest=3),
+    "CONV_2D": Row((only.constant_weights, only.same_dilation, only.ungrouped), PAIRS, SEEN, newest=5),
+    "DEPTHWISE_CONV_2D": Row((only.constant_weights, only.same_dilation, only.multiplier_of_one), PAIRS, SEEN, newest=6),
     "EXPAND_DIMS": Row(source=AXIS, runtime=13),
     "FULLY_CONNECTED": Row((only.constant_weights, only.default_weights_format, only.one_row), PAIRS, SEEN, newest=9),
     "L2_NORMALIZATION": Row(source=LOGS, confidence=SEEN, newest=2),
     "LOGISTIC": Row(source=PAIRS, confidence=SEEN, newest=3),
-    "MAX_POOL_2D": Row((only.no_fused_activation,), LOGS, SEEN, newest=3),
-    "MAXIMUM": Row(newest=4),
-    "MEAN": Row((only.constant_axes, only.not_over_batch, only.depth_multiple_of_4), AXIS, newest=3),
-    "MINIMUM": Row(newest=4),
-    "MUL": Row(source=PAIRS, confidence=SEEN, newest=4),
-    "PAD": Row((only.constant_paddings, only.no_batch_padding), PAIRS, SEEN, newest=3),
+    "MAX_POOL_2D": Row((only.no_fused_activation,), LOGS, SEEN, newest=3, largest=51200),
+    "MAXIMUM": Row((only.like_shapes,), newest=4),
+    "MEAN": Row((only.constant_axes, only.not_over_batch, only.depth_multiple_of_4), AXIS, newest=3, largest=24576),
+    "MINIMUM": Row((only.like_shapes,), newest=4),
+    "MUL": Row((only.like_shapes,), PAIRS, SEEN, newest=4),
+    "PAD": Row((only.constant_paddings, only.no_batch_padding, only.no_depth_padding_before_13), PAIRS, SEEN, newest=3),
     "PACK": Row((only.contradicted,), AXIS, runtime=13, newest=3),
     "PRELU": Row((only.alpha_of_channels,), AXIS, runtime=13),
     "QUANTIZE": Row(source=PAIRS, confidence=SEEN, runtime=12, newest=2),
@@ -58,15 +61,17 @@ OPERATORS = {
     "RELU6": Row(newest=3),
     "RELU_N1_TO_1": Row(),
     "RESHAPE": Row((only.constant_shape, only.not_too_large), PAIRS, SEEN),
-    "RESIZE_BILINEAR": Row((only.constant_shape, only.small_factor), PAIRS, SEEN, newest=4),
-    "RESIZE_NEAREST_NEIGHBOR": Row((only.constant_shape, only.small_factor, only.nearest_before_14), LOGS, SEEN, newest=4),
+    "RESIZE_BILINEAR": Row((only.constant_shape, only.small_factor, only.half_pixels_from_12), PAIRS, SEEN, newest=4, largest=55296),
+    "RESIZE_NEAREST_NEIGHBOR": Row(
+        (only.constant_shape, only.small_factor, only.whole_pixels, only.nearest_before_14), LOGS, SEEN, newest=4, largest=819200
+    ),
     "SLICE": Row((only.constant_shape,), newest=5),
     "SOFTMAX": Row((only.one_row, only.at_most_16000), PAIRS, SEEN, newest=3),
     "SPACE_TO_DEPTH": Row(newest=2),
     "SPLIT": Row((only.constant_split,), PAIRS, SEEN, newest=4),
     "SQUEEZE": Row((only.leading_dimensions,), newest=2),
     "STRIDED_SLICE": Row((only.constant_shape, only.strides_of_one, only.no_masks), LOGS, SEEN, newest=5),
-    "SUB": Row(source=PAIRS, confidence=SEEN, newest=5),
+    "SUB": Row((only.like_shapes,), PAIRS, SEEN, newest=5),
     "SUM": Row((only.constant_axes, only.not_over_batch), LOGS, SEEN, runtime=13, newest=2),
     "TANH": Row(source=LOGS, confidence=SEEN, newest=3),
     "TILE": Row((only.constant_shape,), PAIRS, SEEN, runtime=12, newest=2),
@@ -74,57 +79,60 @@ OPERATORS = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": Row(source=PAIRS, confidence=SEEN, runtime=12, newest=3),
 }
 
-# Never mapped in 58 models beside what the compiler made of them, nor in its logs.
+# Never mapped in 58 models beside what the compiler made of them, nor in its logs; but then, none of them worked on 8 bits there.
 NEVER_MAPPED = ("ARG_MAX", "CAST", "DEQUANTIZE", "DIV", "FLOOR_DIV", "GATHER_ND", "SQRT", "UNPACK")
 
-# Newest versions, known to the compiler's TensorFlow Lite, of operators that the table above does not have: a newer one makes the
-# compiler refuse the whole model, mapped or not.
-OTHER_VERSIONS = {
+# Newest versions, known to the compiler's TensorFlow Lite, of operators that the table above does not have and that have more than one:
+# a newer one makes the compiler refuse the whole model, mapped or not.
+_OTHER_VERSIONS = {
     "ABS": 3,
     "ARG_MAX": 2,
     "ARG_MIN": 2,
     "BATCH_MATMUL": 4,
     "BATCH_TO_SPACE_ND": 3,
+    "BIDIRECTIONAL_SEQUENCE_LSTM": 3,
+    "BIDIRECTIONAL_SEQUENCE_RNN": 3,
     "BROADCAST_TO": 3,
-    "CAST": 1,
     "DEPTH_TO_SPACE": 2,
     "DEQUANTIZE": 4,
     "DIV": 2,
+    "EMBEDDING_LOOKUP": 3,
     "EQUAL": 3,
+    "FAKE_QUANT": 2,
     "FILL": 3,
     "FLOOR_DIV": 2,
     "GATHER": 5,
     "GATHER_ND": 3,
     "GREATER": 2,
     "GREATER_EQUAL": 2,
-    "HARD_SWISH": 1,
     "LEAKY_RELU": 2,
     "LESS": 2,
     "LESS_EQUAL": 2,
+    "LOG_SOFTMAX": 2,
     "LSTM": 4,
     "MIRROR_PAD": 2,
     "NOT_EQUAL": 3,
     "PADV2": 3,
-    "REDUCE_PROD": 1,
     "REVERSE_V2": 3,
+    "RNN": 3,
     "RSQRT": 2,
     "SELECT": 2,
-    "SELECT_V2": 1,
     "SPACE_TO_BATCH_ND": 3,
+    "SPARSE_TO_DENSE": 3,
     "SPLIT_V": 2,
     "SQUARED_DIFFERENCE": 2,
+    "SVDF": 4,
     "TOPK_V2": 2,
     "TRANSPOSE_CONV": 3,
+    "UNIDIRECTIONAL_SEQUENCE_RNN": 3,
     "UNPACK": 4,
-    "WHERE": 1,
 }
-# Operators that TensorFlow Lite got after the compiler's.
-TOO_NEW = ("GELU", "RELU_0_TO_1", "DYNAMIC_UPDATE_SLICE", "BROADCAST_ARGS", "ATAN2", "SIGN", "BITCAST")
+_LAST = "HASHTABLE_SIZE"  # the last operator that the compiler's TensorFlow Lite has, by its code
 
 
 def newest_version(op):
-    """The newest version of an operator that the compiler knows, 0 where it does not know the operator, None where this is not known."""
-    if op in TOO_NEW or op.startswith("STABLEHLO_"):
+    """The newest version of a builtin operator that the compiler knows; 0 for an operator that is newer than the compiler."""
+    code = operator_code(op)
+    if code is None or code > operator_code(_LAST):
         return 0
-    row = OPERATORS.get(op)
-    return OTHER_VERSIONS.get(op) if row is None else row.newest
+    return OPERATORS[op].newest if op in OPERATORS else _OTHER_VERSIONS.get(op, 1)

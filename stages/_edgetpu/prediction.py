@@ -10,19 +10,10 @@ from _edgetpu import operators as table
 from _edgetpu.constraints import Facts, Finding, elements
 from _edgetpu.partition import NO, UNKNOWN, YES, first_partition
 from _edgetpu.targets import CACHE_AT_LEAST, CACHE_AT_MOST, COMPILER, TENSORFLOW
+from _edgetpu.words import BAD_RANK, BAD_TYPE, CUSTOM_OP, LIMITATION, MAPPED, NOT_SUPPORTED, SECOND
 from _runtime import StageError
 from _tflite.model import read_model
 from _tflite.schema import ELEMENT_BYTES
-
-CUSTOM_OP = "edgetpu-custom-op"  # stands in a compiled model for all that runs on the Edge TPU
-
-# The compiler's own words.
-MAPPED = "Mapped to Edge TPU"
-BAD_TYPE = "Operation is working on an unsupported data type"
-BAD_RANK = "Tensor has unsupported rank (up to 3 innermost dimensions mapped)"
-SECOND = "More than one subgraph is not supported"
-NOT_SUPPORTED = "Operation not supported"
-LIMITATION = "Operation is otherwise supported, but not mapped due to some unspecified limitation"
 
 _EIGHT_BITS = ("int8", "uint8")
 # The compiler's stream of parameters is larger than they are: 1.04 to 1.33 times in models that were seen, but for one of 10 kB.
@@ -53,6 +44,8 @@ class Refusal(NamedTuple):
     where: str
     found: str
     remedy: str
+    source: str
+    confidence: str
 
 
 class Prediction(NamedTuple):
@@ -75,12 +68,18 @@ class Prediction(NamedTuple):
         return {
             "schema": 1,
             "target": {"name": self.target.name, "runtime": self.target.runtime, "compiler": COMPILER},
-            "refused": self.refused and self.refused._asdict(),
+            "refused": self.refused and dict(self.refused._asdict()),
+            "quantized": self.quantized,
             "operators": [dict(each._asdict()) for each in self.verdicts],
             "counts": {verdict: self.count(verdict) for verdict in (YES, NO, UNKNOWN)},
             "parameters": {"bytes": self.parameter_bytes, "on_chip_at_most": CACHE_AT_MOST, "verdict": self.memory()},
             "largest_activation": {"bytes": self.activation[0], "tensor": self.activation[1]},
         }
+
+    @property
+    def quantized(self):
+        """Whether any operator works on 8 bits. Compilers before 16.0 refuse a model of which none does: "Model not quantized"."""
+        return any(each.rule != "eight-bits" for each in self.verdicts)
 
     def memory(self):
         """Whether the parameters "fit" in the Edge TPU's cache, "stream" from the host at every inference, or this is "unknown"."""
@@ -107,61 +106,92 @@ def predict(content, target, where="model.tflite"):
                 "give the model from before; ./mill edgetpu.inspect tells what is in this one",
             )
     refused = _refusal(model, where)
-    verdicts = _verdicts(model, content, target) if refused is None else [_refused(model, each) for each in model.operators]
+    verdicts = _verdicts(model, content, target) if refused is None else [_refused(model, each, refused) for each in model.operators]
     mapped = [model.operators[each.index] for each in verdicts if each.verdict == YES]
     return Prediction(target, refused, verdicts, _parameter_bytes(model, mapped), _largest_activation(model))
 
 
 def _refusal(model, where):
-    for operator in model.operators:
-        newest = None if operator.custom else table.newest_version(operator.op)
-        if newest is not None and operator.version > newest:
-            return Refusal(
-                "the compiler does not know this version of an operator, and refuses the model",
-                "%s, operator %d, %s" % (where, operator.index, _layer(model, operator)),
-                "%s version %d; compiler %s, with TensorFlow Lite %s, knows %s"
-                % (operator.op, operator.version, COMPILER, TENSORFLOW, "up to version %d" % newest if newest else "no such operator"),
-                "convert with an older converter, or avoid what raised the version",
-            )
-    for operator in model.operators:
-        finding = _size_at_run_time(model, operator)
-        if finding:
-            return Refusal(
-                "the model has tensors whose size is computed when it runs, and the compiler refuses it",
-                "%s, operator %d, %s" % (where, operator.index, _layer(model, operator)),
-                "%s: %s" % (operator.op, finding),
-                "export it with fixed sizes, batch 1",
-            )
+    for look in (_unknown_version, _open_size, _size_at_run_time):
+        for operator in model.operators:
+            found = look(model, operator)
+            if found is not None:
+                what, told, remedy, source, confidence = found
+                place = "%s, operator %d, %s" % (where, operator.index, short(_layer(model, operator)))
+                return Refusal(what, place, "%s: %s" % (operator.op, told), remedy, source, confidence)
     return None
 
 
-# Operators whose inputs from this place on decide the output's shape.
+def _unknown_version(_model, operator):
+    newest = operator.version if operator.custom else table.newest_version(operator.op)
+    if operator.version <= newest:
+        return None
+    known = "knows up to version %d" % newest if newest else "has no such operator"
+    return (
+        "the compiler does not know this version of an operator, and refuses the model",
+        "version %d; compiler %s, with TensorFlow Lite %s, %s" % (operator.version, COMPILER, TENSORFLOW, known),
+        "convert with an older converter, or avoid what raised the version",
+        table.SCHEMA_VERSIONS,
+        table.INFERRED,
+    )
+
+
+_DYNAMIC = "the model has tensors whose size is known only when it runs, and the compiler refuses it"
+_FIXED = "export it with fixed sizes, batch 1"
+
+
+def _open_size(model, operator):
+    for index in (*operator.inputs, *operator.outputs):
+        if index >= 0 and any(side < 0 for side in model.tensors[index].shape):
+            told = "tensor %d, %s, is %s" % (index, short(model.tensors[index].name), list(model.tensors[index].shape))
+            return _DYNAMIC, told, _FIXED, table.LOGS, table.SEEN
+    return None
+
+
+# Inputs, by their places, that decide an operator's output shape: where one is computed, so is the shape.
 _SHAPE_INPUTS = {
-    "RESHAPE": 1,
-    "RESIZE_BILINEAR": 1,
-    "RESIZE_NEAREST_NEIGHBOR": 1,
-    "TILE": 1,
-    "PAD": 1,
-    "PADV2": 1,
-    "BROADCAST_TO": 1,
-    "FILL": 0,
-    "RANGE": 0,
+    "BATCH_TO_SPACE_ND": (1, 2),
+    "BROADCAST_TO": (1,),
+    "EXPAND_DIMS": (1,),
+    "FILL": (0,),
+    "MEAN": (1,),
+    "MIRROR_PAD": (1,),
+    "PAD": (1,),
+    "PADV2": (1,),
+    "RANGE": (0, 1, 2),
+    "REDUCE_MAX": (1,),
+    "REDUCE_MIN": (1,),
+    "REDUCE_PROD": (1,),
+    "RESHAPE": (1,),
+    "RESIZE_BILINEAR": (1,),
+    "RESIZE_NEAREST_NEIGHBOR": (1,),
+    "SLICE": (1, 2),
+    "SPACE_TO_BATCH_ND": (1, 2),
+    "SPLIT": (0,),
+    "SPLIT_V": (1, 2),
+    "STRIDED_SLICE": (1, 2, 3),
+    "SUM": (1,),
+    "TILE": (1,),
+    "TOPK_V2": (1,),
+    "TRANSPOSE": (1,),
+    "TRANSPOSE_CONV": (0,),
 }
 _SIZE_FROM_VALUES = ("WHERE", "UNIQUE", "NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5")
 
 
 def _size_at_run_time(model, operator):
+    told = None
     if operator.op in _SIZE_FROM_VALUES:
-        return "the size of what it finds depends on the values"
-    first = _SHAPE_INPUTS.get(operator.op)
-    # PADV2's last input is a value, not a shape.
-    places = [] if first is None else operator.inputs[first : 2 if operator.op == "PADV2" else None]
-    computed = [model.tensors[index].name for index in places if index >= 0 and not model.tensors[index].bytes]
-    return "its shape is the computed tensor %s" % computed[0] if computed else None
+        told = "the size of what it finds depends on the values"
+    for place in _SHAPE_INPUTS.get(operator.op, ()):
+        index = operator.inputs[place] if place < len(operator.inputs) else -1
+        if index >= 0 and not model.tensors[index].bytes:
+            told = "its size depends on the computed tensor %s" % short(model.tensors[index].name)
+    return told and (_DYNAMIC, told, _FIXED, table.LOGS, table.SEEN)
 
 
-def _refused(model, operator):
-    judged = _Judged(False, None, "the compiler refuses the model", "refused", table.LOGS, table.SEEN)
+def _refused(model, operator, refusal):
+    judged = _Judged(False, None, "the compiler refuses the model", "refused", refusal.source, refusal.confidence)
     return Verdict(operator.index, operator.op, operator.version, NO, *judged[1:], _layer(model, operator))
 
 
@@ -213,21 +243,25 @@ def _no_table(_model, operator):
     if operator.custom:
         return _Judged(False, NOT_SUPPORTED, "it is a custom operator", "custom", table.LOGS, table.SEEN)
     if operator.op in table.NEVER_MAPPED:
-        return _Judged(False, None, "it was never seen mapped", "never-mapped", table.PAIRS, table.INFERRED)
+        return _Judged(None, None, "it was never seen mapped, and never on 8 bits", "never-mapped", table.PAIRS, table.INFERRED)
     if operator.op not in table.OPERATORS:
-        reason = "no published table has it, and no model with it was seen"
+        reason = "no table that is known here has it, and no model with it was seen"
         return _Judged(None, None, reason, "not-in-the-table", table.AXIS, table.INFERRED)
     return None
 
 
 def _first_finding(facts, row):
     """(finding, the constraint's name) of the first constraint that is not kept, a sure one before a doubt; (None, None) for none."""
-    if facts.output is None or all(facts.tensor(place) is None for place in (0, 1)):
+    if facts.output is None or facts.tensor(1 if facts.operator.op == "SPLIT" else 0) is None:
         return Finding("it has no inputs or outputs", doubt=True), "inputs"
     found = [(constraint(facts), constraint.__name__.replace("_", "-")) for constraint in row.constraints]
     if facts.runtime < row.runtime:
         reason = "it is known from runtime %d on, and the target's is %d" % (row.runtime, facts.runtime)
         found.append((Finding(reason, doubt=True), "runtime"))
+    size = max(elements(tensor.shape) for tensor in _computed(facts.model, facts.operator))
+    if row.largest and size > row.largest:
+        reason = "it has %d elements: up to %d were seen mapped, and larger ones were not" % (size, row.largest)
+        found.append((Finding(reason, doubt=True), "larger-than-seen"))
     found = [each for each in found if each[0] is not None]
     return min(found, key=lambda each: each[0].doubt, default=(None, None))
 

@@ -3,8 +3,9 @@
 from collections import Counter
 
 from _edgetpu.partition import NO, UNKNOWN, YES
-from _edgetpu.prediction import MAPPED, SECOND, short
+from _edgetpu.prediction import short
 from _edgetpu.targets import CACHE_AT_LEAST, CACHE_AT_MOST
+from _edgetpu.words import MAPPED, SECOND
 
 _MIB = 2.0**20
 _MEMORY = {
@@ -22,6 +23,7 @@ def table_lines(prediction):
         yield "  where:   %s" % refused.where
         yield "  found:   %s" % refused.found
         yield "  remedy:  %s" % refused.remedy
+        yield "  known:   %s (%s)" % (refused.confidence, refused.source)
         return
     counts = Counter((each.op, each.verdict, _kind(each)) for each in prediction.verdicts)
     width = max(len(op) for op, _, _ in counts)
@@ -35,7 +37,9 @@ def table_lines(prediction):
     if first is not None:
         yield "first that is not surely mapped: operator %d, %s, %s: %s" % (first.index, first.op, short(first.layer), first.reason)
     if not prediction.count(YES):
-        yield "nothing of the model would run on the Edge TPU"
+        yield "nothing of the model would run on the Edge TPU" + (
+            "" if prediction.quantized else ": it is not quantized (older compilers refuse it: Model not quantized)"
+        )
         return
     told = (prediction.parameter_bytes / _MIB, CACHE_AT_LEAST / _MIB, CACHE_AT_MOST / _MIB, _MEMORY[prediction.memory()])
     yield "parameters of what is mapped: %.2f MiB; the Edge TPU caches %.1f to %.1f MiB: %s" % told

@@ -251,3 +251,8 @@ def operator_name(code):
 def type_name(code):
     """uint8 and the like; type_99 for a code that is newer than this table."""
     return _TYPES[code].lower() if 0 <= code < len(_TYPES) else "type_%d" % code
+
+
+def operator_code(name):
+    """The code of CONV_2D and the like; None for a name that is not in the table."""
+    return _OPERATORS.index(name) if name in _OPERATORS else None

@@ -38,7 +38,8 @@ def _model(task):
 def _gate(task, prediction, where):
     most, allowed = task.params["max_cpu_ops"], set(task.params["allow"])
     if prediction.refused:
-        raise StageError(expected="a model that the compiler takes", **prediction.refused._asdict())
+        refused = prediction.refused
+        raise StageError(refused.what, refused.where, "a model that the compiler takes", refused.found, refused.remedy)
     left = [each for each in prediction.verdicts if each.verdict == "cpu" and each.op not in allowed]
     unsure = [each for each in prediction.verdicts if each.verdict == "unknown" and each.op not in allowed]
     worst = left + unsure if task.params["unknown"] == "refuse" else left
