@@ -1,8 +1,8 @@
 """The page's part on the Edge TPU: what was predicted to run there, what the compiler made of it, and where the two differ."""
 
+from _edgetpu.words import MAPPED
 from _report.page import count, counted, in_bytes, seconds
 
-MAPPED = "Mapped to Edge TPU"  # as the compiler says it
 _LOG_END = 8000  # characters of a log that the page shows
 _MEMORY = {
     "fits": "fit in the Edge TPU's memory",
@@ -12,21 +12,20 @@ _MEMORY = {
 
 
 def predictions(artifacts):
-    """What each prediction tells: of stages that predict, and of those that compile where no other has told of the same model."""
-    found, models = [], set()
+    """What each prediction tells: of stages that predict, and of those that compile where none has told of the same model and target."""
+    found, told_of = [], set()
     for each in artifacts.of("edgetpu-prediction") + artifacts.of("edgetpu"):
         told = each.json("prediction.json")
-        model = _model_of(each)
-        if told is None or (model is not None and model in models):
+        if told is None:
             continue
-        models.add(model)
-        found.append({"name": each.name, "refused": told["refused"], "facts": _facts(told), "counts": told["counts"], "rows": _rows(told)})
+        model = ((each.manifest.get("inputs") or {}).get("model") or {}).get("digest")
+        about = (model or each.key, told["target"]["name"])
+        if about not in told_of:
+            told_of.add(about)
+            found.append(
+                {"name": each.name, "refused": told["refused"], "facts": _facts(told), "counts": told["counts"], "rows": _rows(told)}
+            )
     return found
-
-
-def _model_of(artifact):
-    """The digest of the model that an artifact was made of, or None."""
-    return ((artifact.manifest.get("inputs") or {}).get("model") or {}).get("digest")
 
 
 def _facts(told):
@@ -50,44 +49,51 @@ def _rows(told):
 
 
 def compilations(artifacts):
-    """What the Edge TPU compiler made: its files, its operator table, where it differs from the prediction, and its log's end."""
+    """What the Edge TPU compiler made: files, operator table and where it differs from the prediction, of each model, and the log's end."""
     found = []
     for each in artifacts.of("edgetpu"):
         told = each.json("compile.json")
         log = each.path / "compiler.log"
+        models = [told, *told.get("co_compiled", [])]
         found.append(
             {
                 "name": each.name,
                 "facts": _compiled_facts(each, told),
-                "operators": sorted(told.get("operators") or [], key=lambda row: (row["status"] != MAPPED, row["op"])),
-                "comparison": told.get("comparison"),
+                "models": [_compiled_model(model) for model in models],
                 "log": log.read_text(encoding="utf-8", errors="replace")[-_LOG_END:] if log.is_file() else None,
             }
         )
     return found
 
 
+def _compiled_model(told):
+    return {
+        "name": told.get("name"),
+        "facts": [_file_fact(file) for file in told.get("files") or []],
+        "operators": sorted(told.get("operators") or [], key=lambda row: (row["status"] != MAPPED, row["op"])),
+        "comparison": told.get("comparison"),
+    }
+
+
 def _compiled_facts(artifact, told):
     facts = [("compiler", " ".join(str(value) for value in told["compiler"].values())), ("time", seconds(told["seconds"]))]
     if told.get("attempts", 1) > 1:
         facts.append(("attempts", f"{told['attempts']}; the ones before aborted"))
-    files = told.get("files")
-    if not files:
-        return [*facts, ("size", in_bytes(artifact.bytes_of("model_edgetpu.tflite")))]
-    for file in files:
-        memory = (
-            f"{in_bytes(file['cached_parameters'])} of parameters cached, {in_bytes(file['streamed_parameters'])} sent at every inference"
-        )
-        facts.append((file["file"], f"{in_bytes(file['bytes'])}, needs runtime {file['runtime']}; {memory}"))
-    return facts
+    return facts if told.get("files") else [*facts, ("size", in_bytes(artifact.bytes_of("model_edgetpu.tflite")))]
+
+
+def _file_fact(file):
+    memory = f"{in_bytes(file['cached_parameters'])} of parameters cached, {in_bytes(file['streamed_parameters'])} sent at every inference"
+    return file["file"], f"{in_bytes(file['bytes'])}, needs runtime {file['runtime']}; {memory}"
 
 
 def cards(predicted, compiled):
     """The card of the most telling number: what the compiler mapped, or else what is predicted."""
     for each in compiled:
-        if each["operators"]:
-            mapped = sum(row["count"] for row in each["operators"] if row["status"] == MAPPED)
-            total = sum(row["count"] for row in each["operators"])
+        table = each["models"][0]["operators"]
+        if table:
+            mapped = sum(row["count"] for row in table if row["status"] == MAPPED)
+            total = sum(row["count"] for row in table)
             return [{"label": each["name"], "value": f"{count(mapped)} of {count(total)}", "note": "operators on the Edge TPU"}]
     for each in predicted:
         counts = each["counts"]

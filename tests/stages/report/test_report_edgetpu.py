@@ -24,8 +24,11 @@ def predicted(root, told):
     return {**entry, "kind": "edgetpu-prediction", "name": "predict"}
 
 
-def compiled(root, log, told):
-    """The entry of an artifact of the stage compile, of a compiler that printed a real log."""
+def compiled(root, log, told, target=None, together=False):
+    """The entry of an artifact of the stage compile, of a compiler that printed a real log.
+
+    target: another one than the prediction's; together: with another model beside it.
+    """
     text = (shared() / "data" / "edgetpu" / "compiler_logs" / log).read_text(encoding="utf-8")
     parsed = parse_log(text)
     file = {"file": "model_edgetpu.tflite", "bytes": 5500000, "runtime": 14, "cached_parameters": 4200000, "streamed_parameters": 0}
@@ -38,8 +41,13 @@ def compiled(root, log, told):
         "operators": parsed["runs"][-1]["models"][0]["operators"],
         "comparison": compare(told, parsed),
     }
+    if together:
+        difference = {"kind": "different", "text": "ADD: 3 predicted, 4 told"}
+        record["co_compiled"] = [
+            {"name": "other_1", "files": [dict(file, file="other_1_edgetpu.tflite")], "operators": None, "comparison": [difference]}
+        ]
     write(root / "compile" / "compile.json", record)
-    write(root / "compile" / "prediction.json", told)
+    write(root / "compile" / "prediction.json", dict(told, target=dict(told["target"], name=target or told["target"]["name"])))
     write(root / "compile" / "compiler.log", text)
     return manifest(root / "compile", "compile")
 
@@ -48,13 +56,13 @@ def compiled(root, log, told):
 def made(report, tmp_path):
     """made(…) renders a page with a prediction and, with a log, a compiled model."""
 
-    def call(log=None, change=None):
+    def call(log=None, change=None, **more):
         told = prediction()
         if change:
             change(told)
         entries = [*whole_run(tmp_path / "run").values(), predicted(tmp_path / "run", told)]
         if log:
-            entries.append(compiled(tmp_path / "run", log, told))
+            entries.append(compiled(tmp_path / "run", log, told, **more))
         return report(entries, task_run())
 
     return call
@@ -89,6 +97,21 @@ def test_a_result_that_differs_says_where(made):
     told = page.told("edgetpu")
     assert "✕ differ CONV_2D, Mapped to Edge TPU: 34 predicted, 55 told" in told
     assert "made of every operator what was predicted" not in told
+
+
+def test_models_that_were_compiled_together(made, tmp_path):
+    page = made("f18_v16_ssd_mnv1.log", together=True)
+    told = page.told("edgetpu")
+    assert "The compiler made of every operator what was predicted." in told
+    assert "other_1_edgetpu.tflite" in told
+    assert "✕ differ ADD: 3 predicted, 4 told" in told
+
+
+def test_a_prediction_for_another_target_is_another_one(made):
+    page = made("f18_v16_ssd_mnv1.log", target="coral-runtime-13")
+    assert "coral-runtime-14" in page.told("edgetpu")
+    assert "coral-runtime-13" in page.told("edgetpu")
+    assert made("f18_v16_ssd_mnv1.log").told("edgetpu").count("coral-runtime-14") == 1
 
 
 def test_a_refused_model(made):
