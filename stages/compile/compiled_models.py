@@ -7,11 +7,13 @@ from compiler_output import last_lines
 from _edgetpu.comparison import compare, not_compared
 from _edgetpu.compiled import read_compiled, require_runtime
 from _edgetpu.compiler_log import as_one_run, parse_log
+from _edgetpu.interface import require_same_interface
 from _edgetpu.words import CUSTOM_OP
 from _runtime import StageError
 from _tflite.model import read_model
 
 LEAST_BYTES = 1024
+_BY_HAND = "see compiler.log; run edgetpu_compiler by hand on model.tflite"
 
 
 def check_compiled(path, source, options, output):
@@ -21,7 +23,7 @@ def check_compiled(path, source, options, output):
     outputs than its source, or asks for a newer runtime than the target's.
     """
 
-    def bad(what, expected, found, remedy="see compiler.log; run edgetpu_compiler by hand on model.tflite"):
+    def bad(what, expected, found, remedy=_BY_HAND):
         return StageError(what, where=path.name, expected=expected, found=found, remedy=remedy)
 
     if not path.is_file():
@@ -31,7 +33,7 @@ def check_compiled(path, source, options, output):
             "the compiler ended well and left no model",
             path.name,
             "%s; it said: %s" % (there, last_lines(output)),
-            "see compiler.log; run edgetpu_compiler by hand on model.tflite" + segments,
+            _BY_HAND + segments,
         )
     content = path.read_bytes()
     if len(content) < LEAST_BYTES:
@@ -43,7 +45,7 @@ def check_compiled(path, source, options, output):
         raise bad("nothing of the model was mapped to the Edge TPU", "an operator " + CUSTOM_OP, last_lines(output), _unmapped(options))
     packages = _whole(read_compiled, content, bad)[1]
     if options.segments == 1:
-        _require_same_interface(model, read_model(source), bad)
+        require_same_interface(model, read_model(source), path.name, _BY_HAND)
     require_runtime(packages, options.target, path.name)
     return content, packages
 
@@ -54,23 +56,6 @@ def _whole(read, content, bad):
     except StageError as error:
         found = "%s: %s" % (error.what, error.found)
         raise bad("the compiler left something that is not a whole model for the Edge TPU", "a TensorFlow Lite model", found) from None
-
-
-def _require_same_interface(model, source, bad):
-    """The compiler keeps a model's inputs and outputs, in their order, with their names and quantization."""
-    for role in ("inputs", "outputs"):
-        ours, theirs = (
-            [
-                (tensor.name, tensor.type, tensor.shape, tensor.scales, tensor.zero_points)
-                for tensor in (each.tensors[index] for index in getattr(each, role))
-            ]
-            for each in (model, source)
-        )
-        if ours != theirs:
-            expected, found = (
-                "; ".join("%s %s %s" % (name, kind, list(shape)) for name, kind, shape, *_ in each) for each in (theirs, ours)
-            )
-            raise bad("the compiled model's %s are not the model's" % role, expected, found)
 
 
 def _unmapped(options):

@@ -5,6 +5,7 @@ from edgetpu_detector import EdgeTpuDetector, runtime_version
 
 from _detection.inference import run_detector
 from _detection.postprocess import nms_kind
+from _edgetpu.interface import require_same_interface
 from _litert.artifact import for_records, read_source
 from _litert.compiled_artifact import whole_model
 from _litert.interface import read_interface
@@ -19,7 +20,7 @@ def main(task):
     _require_same_model(compiled, artifact)
     source = read_source(artifact)
     path = whole_model(compiled, task.name)
-    interface = _interface(path, source.interface)
+    interface = _interface(path, source.model)
     lint, device = source.lint, task.params["device"]
     detector = EdgeTpuDetector(path, interface, lint["mean"], lint["std"], source.anchors, source.how, device)
     detector = for_records(detector, source.classes, task.input("records").json("records.json"), task.params["classes_by_name"])
@@ -48,18 +49,10 @@ def _require_same_model(compiled, model):
 
 
 def _interface(path, source):
-    """The compiled model's `Interface`. The compiler keeps inputs and outputs; their tensors have other places."""
-    found = read_interface(read_model(path.read_bytes(), path), path)
-    for ours, theirs in [(found.source, source.source), *((port, source.outputs.get(role)) for role, port in found.outputs.items())]:
-        if theirs is None or ours._replace(index=0) != theirs._replace(index=0):
-            raise StageError(
-                "the compiled model's inputs and outputs are not the model's",
-                "%s, tensor %s" % (path, ours.name),
-                theirs and "%s %s" % (theirs.type, list(theirs.shape)),
-                "%s %s" % (ours.type, list(ours.shape)),
-                "compile the model again",
-            )
-    return found
+    """The compiled model's `Interface`. source: the `_tflite.model.Model` that it must have the inputs and outputs of."""
+    model = read_model(path.read_bytes(), path)
+    require_same_interface(model, source, path, "compile the model again")
+    return read_interface(model, path)
 
 
 if __name__ == "__main__":

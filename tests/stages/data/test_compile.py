@@ -519,6 +519,27 @@ def check(content, source, options):
     return models_of.check_compiled(Left, source, options, "")
 
 
+def with_boxes(shape, options=None):
+    """A model with the outputs of the post-process operator, as TOCO writes it or, with the options of a real package, compiled."""
+    model = small_detector()
+    if options is not None:
+        image, raw = model.inputs, model.operators[-1].inputs[:2]
+        kept = model.operators.pop()
+        model.operators.clear()
+        model.operator(litert.BuiltinOperator.CUSTOM, image, raw, custom="edgetpu-custom-op", custom_options=options)
+        model.operators.append(kept)
+    model.named("TFLite_Detection_PostProcess").shape = shape
+    return model.bytes()
+
+
+def test_the_compiler_may_fill_in_a_shape_that_the_converter_left_empty():
+    options = read_model(pair(SMALL, compiled=True).read_bytes()).operators[0].options
+    compiled = with_boxes([1, 10, 4], options)
+    assert check(compiled, with_boxes([]), options_for("coral-runtime-14"))[0] == compiled
+    with pytest.raises(models_of.StageError, match="the compiled model's outputs are not the model's"):
+        check(compiled, with_boxes([1, 20, 4]), options_for("coral-runtime-14"))
+
+
 def test_a_model_for_a_newer_runtime_than_the_targets_is_refused_with_both_numbers(compile_with):
     outcome = compile_with(GOOD, {"target": "coral-runtime-10"})
     assert outcome.error["what"] == "the compiled model asks for a newer Edge TPU runtime than the target has"
