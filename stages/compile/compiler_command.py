@@ -12,15 +12,20 @@ PROGRAM = "edgetpu_compiler"
 FOLDER = "compiled"  # where the compiler writes
 # From this major version on the compiler has a timer of its own, 180 s unless told otherwise, and searches for a delegate.
 _SINCE_16 = 16
+# How long the stage may take (its stage.yaml), and what of that is kept for all but the attempts: the version, the prediction, the checks.
+STAGE_SECONDS, OTHER_SECONDS = 3600, 120
 # The newest runtime that a version compiles for, which is what it compiles for unless told otherwise (coral.ai, the same page).
 _NEWEST_RUNTIME = (("16.", 14), ("15.", 13), ("14.", 13), ("2.1.", 13), ("2.0.291256449", 13), ("2.0.", 12), ("1.", 10))
 
 
 class Options(NamedTuple):
-    """What the pipeline asks for. version: of the compiler; seconds: limit of one run; step: 0 for the compiler's own."""
+    """What the pipeline asks for. version: of the compiler; seconds: limit of one run; try_seconds: the compiler's own timer, for one try
+    of a search or one segment; step: 0 for the compiler's own.
+    """
 
     version: str
     seconds: int
+    try_seconds: int
     target: Target
     segments: int
     search: bool
@@ -31,7 +36,7 @@ class Options(NamedTuple):
         """The command as a list; `models` are file names in the folder that it is run in."""
         command = [PROGRAM, "-s"]
         if _major(self.version) >= _SINCE_16:
-            command += ["--timeout_sec", str(self.seconds)]
+            command += ["--timeout_sec", str(self.try_seconds)]
         if self.lowers_runtime():
             command += ["--min_runtime_version", str(self.target.runtime)]
         if self.search:
@@ -61,12 +66,14 @@ def read_options(task):
     options = Options(
         given["version"],
         given["seconds"],
+        given["try_seconds"],
         TARGETS[given["target"]],
         given["segments"],
         given["search_delegate"],
         given["delegate_search_step"] or 0,
         tensors,
     )
+    _check_limits(options, given["attempts"], task.name)
     _check_search(options, task.name)
     _check_pairs(options, task.name, bool(task.inputs("others")))
     for name in tensors:
@@ -79,6 +86,26 @@ def read_options(task):
                 "name another tensor",
             )
     return options
+
+
+def _check_limits(options, attempts, name):
+    if _major(options.version) >= _SINCE_16 and options.try_seconds >= options.seconds:
+        raise StageError(
+            "a try has as much time as all of the compiler's run, so that no other could follow it",
+            "%s.try_seconds" % name,
+            "less than seconds: %d" % options.seconds,
+            options.try_seconds,
+            "raise `seconds` to as many tries as a search may need, or lower `try_seconds`",
+        )
+    most = STAGE_SECONDS - OTHER_SECONDS
+    if attempts * options.seconds > most:
+        raise StageError(
+            "the attempts may take longer than the stage may",
+            "%s.seconds" % name,
+            "attempts × seconds of %d or less: the stage's %d s less %d" % (most, STAGE_SECONDS, OTHER_SECONDS),
+            "%d × %d = %d" % (attempts, options.seconds, attempts * options.seconds),
+            "lower `seconds` or `attempts`",
+        )
 
 
 def _check_search(options, name):

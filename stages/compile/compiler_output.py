@@ -27,7 +27,7 @@ _MEANINGS = (
     (
         "timeout",
         "the compiler's own timer ran out",
-        "raise compile.seconds; it is usually caused by large activations: try a smaller input size",
+        "raise compile.try_seconds, and compile.seconds above it; large activations are the usual cause: try a smaller input size",
     ),
     (
         "large-activation",

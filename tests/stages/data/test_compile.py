@@ -38,10 +38,12 @@ PARAMS = {
     "delegate_search_step": None,
     "intermediate_tensors": [],
     "seconds": 20,
+    "try_seconds": 15,
     "attempts": 1,
 }
 SMALL, OTHER = "mobilenet_v1_0.25_128_quant", "keras_lstm_mnist_ptq"
-BEGINNING = ["edgetpu_compiler", "-s", "--timeout_sec", "20"]
+LIMITS = ("seconds", "try_seconds", "attempts")
+BEGINNING = ["edgetpu_compiler", "-s", "--timeout_sec", "15"]
 
 # What it does is SCRIPT, with what the real compiler made of the model (good) and of another one (other), and what it would print (told).
 STAND_IN = """#!{python}
@@ -257,24 +259,24 @@ def test_what_is_doubtful_in_the_log_is_a_warning(compile_with, told, words):
 @pytest.mark.parametrize(
     ("params", "version", "options"),
     [
-        ({}, VERSION, ["--timeout_sec", "20"]),
+        ({}, VERSION, ["--timeout_sec", "15"]),
         ({}, "15.0.340273435", []),
         ({"target": "coral-runtime-13"}, "15.0.340273435", []),
-        ({"target": "coral-runtime-13"}, VERSION, ["--timeout_sec", "20", "--min_runtime_version", "13"]),
+        ({"target": "coral-runtime-13"}, VERSION, ["--timeout_sec", "15", "--min_runtime_version", "13"]),
         ({"target": "coral-runtime-12"}, "14.1.317412892", ["--min_runtime_version", "12"]),
-        ({}, "17.0.1", ["--timeout_sec", "20", "--min_runtime_version", "14"]),
-        ({"search_delegate": True}, VERSION, ["--timeout_sec", "20", "--search_delegate"]),
+        ({}, "17.0.1", ["--timeout_sec", "15", "--min_runtime_version", "14"]),
+        ({"search_delegate": True}, VERSION, ["--timeout_sec", "15", "--search_delegate"]),
         (
             {"search_delegate": True, "delegate_search_step": 10},
             VERSION,
-            ["--timeout_sec", "20", "--search_delegate", "--delegate_search_step", "10"],
+            ["--timeout_sec", "15", "--search_delegate", "--delegate_search_step", "10"],
         ),
         (
             {"intermediate_tensors": ["MobilenetV1/Logits/AvgPool_1a/AvgPool", "MobilenetV1/Logits/SpatialSqueeze1"]},
             VERSION,
             [
                 "--timeout_sec",
-                "20",
+                "15",
                 "--intermediate_tensors",
                 "MobilenetV1/Logits/AvgPool_1a/AvgPool,MobilenetV1/Logits/SpatialSqueeze1",
             ],
@@ -296,6 +298,10 @@ def test_what_is_asked_for_is_on_the_command_line(compile_with, params, version,
         ({"search_delegate": True, "intermediate_tensors": ["a"]}, "search_delegate", "do not go together"),
         ({"intermediate_tensors": ["no/such/tensor"]}, "intermediate_tensors", "computes no tensor of that name"),
         ({"intermediate_tensors": ["a,b"]}, "intermediate_tensors", "a list with commas"),
+        ({"try_seconds": 20}, "try_seconds", "a try has as much time as all of the compiler's run"),
+        ({"try_seconds": 180, "version": "17.0.1"}, "try_seconds", "a try has as much time as all of the compiler's run"),
+        ({"seconds": 3481}, "seconds", "the attempts may take longer than the stage may"),
+        ({"seconds": 1161, "attempts": 3}, "seconds", "the attempts may take longer than the stage may"),
     ],
 )
 def test_options_that_cannot_be_are_refused_by_field(compile_with, params, field, words):
@@ -304,6 +310,28 @@ def test_options_that_cannot_be_are_refused_by_field(compile_with, params, field
     assert outcome.error["where"] == "compile." + field
     assert outcome.error["remedy"]
     assert calls(outcome) == []
+
+
+def test_limits_that_contradict_each_other_are_told_in_numbers(compile_with):
+    told = compile_with(GOOD, {"try_seconds": 21}).error
+    assert (told["expected"], told["found"]) == ("less than seconds: 20", "21")
+    told = compile_with(GOOD, {"seconds": 1200, "attempts": 3}).error
+    assert (told["expected"], told["found"]) == ("attempts × seconds of 3480 or less: the stage's 3600 s less 120", "3 × 1200 = 3600")
+
+
+@pytest.mark.parametrize(
+    "params", [{"try_seconds": 19}, {"seconds": 3480}, {"seconds": 1160, "attempts": 3}, {"try_seconds": 180, "version": "15.0.340273435"}]
+)
+def test_limits_that_fit_are_taken(compile_with, params):
+    assert compile_with(GOOD, params, version=params.get("version", VERSION)).code == 0
+
+
+def test_the_limits_are_the_stages():
+    yaml = (ROOT / "stages" / "compile" / "stage.yaml").read_text()
+    assert re.search(r"^timeout: (.*)$", yaml, re.MULTILINE).group(1) == str(command_of.STAGE_SECONDS)
+    seconds, tries, attempts = (int(re.search(r"^  %s: .* default: (\d+)" % name, yaml, re.MULTILINE).group(1)) for name in LIMITS)
+    assert (tries < seconds, attempts * seconds < command_of.STAGE_SECONDS) == (True, True)
+    assert command_of.OTHER_SECONDS > load("compile", "run").VERSION_SECONDS
 
 
 @pytest.mark.parametrize(("params", "field"), [({"segments": 2}, "segments"), ({"intermediate_tensors": ["a"]}, "intermediate_tensors")])
@@ -507,7 +535,7 @@ def test_a_compiled_model_that_is_cut_off_anywhere_is_refused():
 
 
 def options_for(target, version=VERSION):
-    return command_of.Options(version, 20, TARGETS[target], 1, False, 0, ())
+    return command_of.Options(version, 20, 15, TARGETS[target], 1, False, 0, ())
 
 
 def check(content, source, options):
@@ -567,11 +595,38 @@ def test_a_compiler_that_hangs_is_killed_with_all_that_it_started(compile_with):
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "print('Compiling', flush=True); time.sleep(600)"
     ) % marker
-    outcome = compile_with(script, {"seconds": 2, "attempts": 3})
+    outcome = compile_with(script, {"seconds": 2, "try_seconds": 1, "attempts": 3})
     assert outcome.error["what"] == "the compiler did not end and was killed with everything that it had started"
     assert "Compiling" in outcome.error["found"]
     assert alive(marker) == []
     assert [each["timed_out"] for each in outcome.json("compile.json")["tries"]] == [True]
+
+
+# Its own timer, as the stage sets it: it tells what the real one tells (e21) when that runs out.
+TRY = """
+seconds = int(arguments[arguments.index("--timeout_sec") + 1])
+def run_out(ops):
+    print("Started a compilation timeout timer of %d seconds." % seconds, flush=True)
+    time.sleep(seconds)
+    print("Compilation timeout. This is usually caused by large activations.\\nCompilation failed! ", flush=True)
+    print("Try to compile segment with %d ops" % ops, flush=True)
+"""
+
+
+def test_a_try_that_runs_out_of_time_is_followed_by_the_next(compile_with):
+    outcome = compile_with(TRY + "run_out(30)\n" + GOOD, {"search_delegate": True, "seconds": 10, "try_seconds": 1})
+    assert outcome.code == 0, outcome.error
+    (run,) = outcome.json("compile.json")["tries"][0]["log"]["runs"]
+    assert (run["outcome"], [each["kind"] for each in run["errors"]], run["timeout_seconds"]) == ("success", ["timeout", "failed"], 1)
+    assert "--search_delegate" in calls(outcome)[0]
+
+
+def test_the_last_try_that_runs_out_of_time_is_told_as_such(compile_with):
+    script = TRY + "run_out(30); print('Compilation failed! '); sys.exit(1)"
+    outcome = compile_with(script, {"search_delegate": True, "seconds": 10, "try_seconds": 1})
+    assert outcome.error["what"] == "the compiler's own timer ran out"
+    assert "compile.try_seconds" in outcome.error["remedy"]
+    assert outcome.json("compile.json")["tries"][0]["timed_out"] is False
 
 
 def test_a_child_that_the_compiler_leaves_behind_neither_blocks_nor_survives(compile_with):
@@ -655,7 +710,9 @@ def test_other_failures_are_not_tried_again(compile_with, script):
 
 
 def test_an_abort_that_does_not_end_is_not_tried_again(compile_with):
-    outcome = compile_with("print('Internal compiler error. Aborting!', flush=True); time.sleep(600)", {"attempts": 3, "seconds": 1})
+    outcome = compile_with(
+        "print('Internal compiler error. Aborting!', flush=True); time.sleep(600)", {"attempts": 3, "seconds": 2, "try_seconds": 1}
+    )
     assert outcome.error["what"].startswith("the compiler did not end")
     assert len(calls(outcome)) == 1
 
