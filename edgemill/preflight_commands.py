@@ -21,6 +21,7 @@ UNTRAINED = "untrained"  # the parameter of a training that can stop before its 
 PREDICT = "predict-edgetpu"
 PREDICTION, MODEL, COMPILED = "edgetpu-prediction", "tflite", "edgetpu"  # kinds
 TABLE = "prediction.txt"
+TARGET = "target"  # the parameter by which steps that compile, and that predict, are told what for
 
 
 def preflight(request: Request, params: Mapping[str, Any]) -> None:
@@ -115,17 +116,38 @@ def _model_of(step: Step) -> list[str]:
 
 
 def _add_predictions(document: Document, pipeline: Pipeline, models: Sequence[str], params: Mapping[str, Any]) -> list[str]:
-    """Have each of `models` predicted, by the pipeline's own step for that or by a new one; the names of these steps."""
+    """Have each of `models` predicted, by the pipeline's own step for that or by a new one; the names of these steps.
+
+    What none of these steps is told of the target is what the pipeline compiles the model for.
+    """
     stages = document.data["stages"]
     for fields in stages.values():  # what is asked for here is not optional
         (fields or {}).pop("optional", None)
-    names = []
+    made: dict[str, str] = {}
     for model in models:
         own = [name for name, step in pipeline.steps.items() if step.kind.name == PREDICTION and model in _model_of(step)]
-        names += own
+        made |= dict.fromkeys(own, model)
         if not own:
-            names.append(PREDICT if len(models) == 1 else f"{PREDICT}-{model}")
-            stages[names[-1]] = {"stage": PREDICT, "inputs": {"model": model}}
-    for name in names:
-        stages[name]["params"] = {**stages[name].get("params", {}), **params}
-    return names
+            name = PREDICT if len(models) == 1 else f"{PREDICT}-{model}"
+            stages[name] = {"stage": PREDICT, "inputs": {"model": model}}
+            made[name] = model
+    for name, model in made.items():
+        given = {**stages[name].get("params", {}), **params}
+        stages[name]["params"] = given if TARGET in given else {**_target(pipeline, model), **given}
+    return list(made)
+
+
+def _target(pipeline: Pipeline, model: str) -> dict[str, Any]:
+    """The parameter for what the pipeline compiles a model for; none where it does not say. Raises RequestError where that is not one."""
+    compiling = [step for step in pipeline.steps.values() if step.kind.name == COMPILED and model in _model_of(step)]
+    told = {step.name: step.params[TARGET] for step in compiling if step.params.get(TARGET) is not None}
+    targets = list(dict.fromkeys(told.values()))
+    if len(targets) > 1:
+        raise RequestError(
+            f"{model} is compiled for several targets",
+            where=display(pipeline.path),
+            expected="one to predict for",
+            found=", ".join(f"{name}: {target}" for name, target in told.items()),
+            remedy="say which: --target, or the parameter of a step that predicts",
+        )
+    return {TARGET: targets[0]} if targets else {}

@@ -18,7 +18,7 @@ STAGES = {
     "turn": ({"weights": {"kind": "weights"}}, {"precision": TEXT}, "tflite"),
     "import-tflite": ({}, {"path": PATH}, "tflite"),
     "measure": ({"model": {"kind": "tflite"}}, {}, "evaluation"),
-    "compile": ({"model": {"kind": "tflite"}}, {}, "edgetpu"),
+    "compile": ({"model": {"kind": "tflite"}}, {"target": TEXT}, "edgetpu"),
     "predict-edgetpu": (
         {"model": {"kind": "tflite", "optional": True}},
         {"path": PATH, "target": TEXT, "max_cpu_ops": {"type": "integer", "description": "Most."}},
@@ -131,6 +131,40 @@ def test_the_pipelines_own_prediction_is_taken_with_its_parameters(project):
     assert predicted(result.stdout)["turn"].endswith("for mine")
     assert ran(result)[-1] == "foresee"
     assert predicted(preflight(project, PIPELINE + COMPILED + own, "--target", "yours").stdout)["turn"].endswith("for yours")
+
+
+FOR = "  compile{}: {{stage: compile, inputs: {{model: {}}}, params: {{target: {}}}}}\n"
+OWN = "  foresee: {stage: predict-edgetpu, inputs: {model: turn}}\n"
+
+
+@pytest.mark.parametrize("own", ["", OWN])
+def test_what_is_predicted_is_for_the_target_that_the_pipeline_compiles_for(project, own):
+    text = PIPELINE + FLOAT + own + FOR.format("", "turn", "old")
+    assert predicted(preflight(project, text).stdout)["turn"].endswith("for old")
+    assert predicted(preflight(project, text, "--set", "compile.target=older").stdout)["turn"].endswith("for older")
+    assert predicted(preflight(project, text, "--target", "yours").stdout)["turn"].endswith("for yours")
+
+
+def test_each_model_is_for_the_target_that_it_is_compiled_for(project):
+    told = predicted(preflight(project, PIPELINE + FLOAT + FOR.format("", "turn", "old") + FOR.format("-2", "turn-float", "new")).stdout)
+    assert [told[name].rpartition(" ")[2] for name in ("turn", "turn-float")] == ["old", "new"]
+
+
+def test_what_the_pipelines_own_prediction_says_of_the_target_goes_before(project):
+    own = OWN.replace("turn}", "turn}, params: {target: mine}")
+    text = PIPELINE + FOR.format("", "turn", "old") + FOR.format("-2", "turn", "new") + own
+    assert predicted(preflight(project, text).stdout)["turn"].endswith("for mine")
+
+
+def test_a_model_that_is_compiled_for_several_targets_needs_to_be_told_one(project):
+    text = PIPELINE + FOR.format("", "turn", "old") + FOR.format("-2", "turn", "new")
+    result = preflight(project, text, status=2)
+    assert "turn is compiled for several targets" in result.stderr
+    assert "compile: old, compile-2: new" in result.stderr
+    assert "--target" in result.stderr
+    assert predicted(preflight(project, text, "--target", "new").stdout)["turn"].endswith("for new")
+    same = PIPELINE + FOR.format("", "turn", "old") + FOR.format("-2", "turn", "old")
+    assert predicted(preflight(project, same).stdout)["turn"].endswith("for old")
 
 
 def test_a_model_that_only_the_pipeline_predicts_about_is_the_one_that_is_meant(project):
