@@ -1,5 +1,6 @@
 """Somebody's .tflite as a tflite artifact: what it is read off the file, what the file does not say is given, all of it tried out."""
 
+import json
 import math
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def main(task):
     content = _read(path)
     model = read_model(content, path)
     _refuse_compiled(model, path)
+    _refuse_marked(path)
     interface = read_interface(model, path)
     classes = class_names(read_labels(labels), _class_counts(model, interface), labels)
     report = describe(model)
@@ -85,6 +87,24 @@ def _refuse_compiled(model, path):
             CUSTOM_OP,
             "import that one; the stage compile makes the other of it",
         )
+
+
+def _refuse_marked(path):
+    """The file of a tflite artifact says nothing of its weights; the lint.json beside it does. Any other file of that name is let be."""
+    for lint in (path.with_name("lint.json"), path.resolve().with_name("lint.json")):
+        try:
+            told = json.loads(lint.read_bytes().decode("utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(told, dict) and told.get("usable") is False:
+            raise StageError(
+                "the model is marked as not for use",
+                lint,
+                "usable: true",
+                told.get("unusable_because") or "usable: false",
+                "train it (without the parameter `untrained`), and convert it without dummy_ranges; or, if lint.json is about another "
+                "model, move this one to a folder of its own",
+            )
 
 
 def _class_counts(model, interface):

@@ -17,14 +17,18 @@ LABEL_MAP = "item { id: 1 name: 'circle' }\nitem { id: 2 name: 'square' }\nitem 
 
 @pytest.fixture
 def import_model(run_here, tmp_path):
-    """import_model(bytes, labels=text, …): the outcome; labels_name: of their file; anchors: an array, or bytes; others: parameters."""
+    """import_model(bytes, labels=text, …): the outcome; labels_name: of their file; anchors: an array, or bytes; beside: text of a
+    lint.json in the same folder; others: parameters.
+    """
 
-    def call(content, labels=NAMES, labels_name="labels.txt", anchors=None, **params):
+    def call(content, labels=NAMES, labels_name="labels.txt", anchors=None, beside=None, **params):
         folder = tmp_path / ("theirs-%d" % len(list(tmp_path.glob("theirs-*"))))
         folder.mkdir()
         given = {"path": folder / "theirs.tflite", "labels": folder / labels_name}
         given["path"].write_bytes(content)
         given["labels"].write_bytes(labels.encode() if isinstance(labels, str) else labels)
+        if beside is not None:
+            (folder / "lint.json").write_text(beside)
         if anchors is not None:
             given["anchors"] = folder / "theirs.npy"
             given["anchors"].write_bytes(anchors) if isinstance(anchors, bytes) else np.save(given["anchors"], anchors)
@@ -240,6 +244,25 @@ def test_what_cannot_be_used_is_refused(import_model, content, given, says, wher
     assert done.error["where"].endswith(where), done.error
     assert done.error["remedy"]
     assert not list(done.output.iterdir())
+
+
+UNUSABLE = json.dumps({"schema": 1, "usable": False, "unusable_because": "its weights are untrained"})
+
+
+def test_a_model_that_a_conversion_marked_as_not_for_use_is_refused_with_its_reason(import_model, tmp_path):
+    error = import_model(GOOD, beside=UNUSABLE).error
+    assert error["what"] == "the model is marked as not for use"
+    assert error["where"].endswith("lint.json")
+    assert (error["expected"], error["found"]) == ("usable: true", "its weights are untrained")
+    assert error["remedy"]
+    (tmp_path / "link.tflite").symlink_to(tmp_path / "theirs-0" / "theirs.tflite")
+    assert import_model(GOOD, path=str(tmp_path / "link.tflite")).error["found"] == "its weights are untrained"
+    assert import_model(GOOD, beside=json.dumps({"usable": False})).error["found"] == "usable: false"
+
+
+@pytest.mark.parametrize("beside", ["", "no JSON", "[false]", "{}", "null", '{"usable": true}', '{"usable": null}', "\x00\ud7ff"], ids=repr)
+def test_any_other_lint_json_is_nobodys_business(import_model, beside):
+    assert import_model(GOOD, beside=beside).error is None
 
 
 def test_the_name_of_the_file_is_not_in_the_artifact(import_model):
