@@ -66,7 +66,8 @@ def _require_order(file):
 
 def _notes(file, package, detector):
     height, width = package.size
-    low = [name for name in package.classes if (_threshold(package, name) or 1) < LEAST_SCORE]
+    thresholds = {name: _threshold(package, name) for name in package.classes}
+    low = [name for name, least in thresholds.items() if least is not None and least < LEAST_SCORE]
     if low:
         yield "Frigate takes no object that scores less than %s, though the evaluation's threshold is lower for: %s" % (
             LEAST_SCORE,

@@ -126,6 +126,7 @@ def test_frigate_finds_by_place_what_the_package_finds(export):
             {"thresholds": {"ace": 0.3}},
             "Frigate takes no object that scores less than 0.4, though the evaluation's threshold is lower for: ace",
         ),
+        ({"threshold": 0.0, "thresholds": {"ace": 0.0, "cœur ♥": 0.4}}, "threshold is lower for: ace, 7 of hearts"),
         ({"decode": {**ATTRIBUTES, "max_detections": 100}}, "Frigate takes the 20 surest of the model's 100 objects"),
         ({"classes": ["person", "face", "ups"]}, "does not track them: face, ups; rename them in labelmap.txt"),
         ({"classes": ["a/b", "c+", "d#"]}, "MQTT topics, which Frigate makes of names, cannot hold / + or #: a/b, c+, d#"),
@@ -141,6 +142,7 @@ def test_what_frigate_does_otherwise_is_noted(export, facts, says):
 def test_without_any_of_that_there_is_no_note(export):
     outcome = export()
     assert notes(outcome, "frigate") == notes(outcome, "android") == outcome.result["warnings"] == []
+    assert notes(export(threshold=None, thresholds=None), "frigate") == []
 
 
 def shifted(model):
