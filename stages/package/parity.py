@@ -105,6 +105,14 @@ def open_sides(options):
     return sides
 
 
+def notes_of(sides):
+    """What there is to say of the thresholds of two `Side`s, a list of texts: where it is not the same of both, with the model's path."""
+    notes = {side.note for side in sides}
+    if len(notes) == 1:
+        return [note for note in notes if note]
+    return ["%s: %s" % (side.path, side.note) for side in sides if side.note]
+
+
 def compare(first, second, limits):
     """`Compared` of what two models see in a picture, lists of `Found`. limits: the least score of each class, of each model."""
     own = [[each for each in found if reaches(each, least)] for found, least in zip((first, second), limits)]
@@ -260,8 +268,8 @@ def compare_all(options, tell, progress):
     check_targets([], [options.json] if options.json else [], pictures, options.overwrite)
     sides = open_sides(options)
     videos = len(sources.found) - len(pictures)
-    notes = [note for note in (sides[0].note, "videos are passed over: %d" % videos if videos else None) if note]
-    for message in [*notes, *notes_on(sources.passed), *sources.problems]:
+    notes = ["videos are passed over: %d" % videos] if videos else []
+    for message in [*notes_of(sides), *notes, *notes_on(sources.passed), *sources.problems]:
         tell(message)
     pictures, compared = spread(pictures, options.images), []
     for number, source in enumerate(pictures, 1):

@@ -272,6 +272,25 @@ def test_models_of_other_classes_are_not_compared(parity, package, tmp_path):
     assert "the two models do not have the same classes in the same order (expected ace, king, queen, found ace, queen, king)" in err
 
 
+GUESS = "the model was not evaluated: objects that score 0.5 or more are taken; --threshold sets another limit"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "says"),
+    [(0.3, 0.4, []), (None, None, [GUESS]), (None, 0.4, ["%(model)s: " + GUESS]), (0.3, None, ["%(other)s: " + GUESS])],
+)
+def test_a_model_whose_thresholds_are_a_guess_is_told_whichever_it_is(parity, package, tmp_path, first, second, says):
+    paths = {}
+    for name, threshold in (("model", first), ("other", second)):
+        paths[name] = tmp_path / name / "model.tflite"
+        paths[name].parent.mkdir()
+        shutil.copyfile(package / "model.tflite", paths[name])
+        write(paths[name].with_name("model.json"), {**FACTS, "threshold": threshold})
+    code, _, err = parity(package / "photos", "--model", paths["model"], "--other", paths["other"])
+    assert (code, err.splitlines()) == (0, ["parity.py: note: " + each % paths for each in says])
+    assert parity(package / "photos", "--model", paths["model"], "--other", paths["other"], "--threshold", "0.5")[2] == ""
+
+
 def test_a_picture_that_cannot_be_read_is_told_and_the_others_are_compared(parity, package, tmp_path):
     bad = write(tmp_path / "bad.png", "no picture")
     code, out, err = parity(bad, package / "photos", "--other", package / "model.tflite")
