@@ -16,8 +16,10 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+import yaml
 
 from edgemill import PROJECT
 from edgemill.build import Build
@@ -57,6 +59,19 @@ class Mini:
         path = self.root / "pipelines" / f"{name}.yaml"
         path.write_text(text)
         return path
+
+    def add_stages(
+        self, kinds: Mapping[str, object], stages: Mapping[str, tuple[object, object, str]], programs: Mapping[str, str]
+    ) -> None:
+        """Add artifact kinds, and stages on the host's Python: {name: (inputs, params, kind of the output)}, and the program of each."""
+        declared = yaml.safe_load((self.stages / "kinds.yaml").read_text())
+        declared["kinds"].update(kinds)
+        (self.stages / "kinds.yaml").write_text(yaml.safe_dump(declared))
+        for name, (inputs, params, kind) in stages.items():
+            (self.stages / name).mkdir()
+            contract = {"schema": 1, "help": "A stage.", "image": "host", "inputs": inputs, "output": {"kind": kind}, "params": params}
+            (self.stages / name / "stage.yaml").write_text(yaml.safe_dump(contract))
+            (self.stages / name / "run.py").write_text(programs[name])
 
     def job(self, name: str = "chain", *settings: str, verify: bool = False, engine: object = None, stream: object = None) -> Build:
         stops = StopRequests()

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-import yaml
 
 KINDS = {
     "dataset": {"help": "Data.", "files": [{"path": "audit.txt"}, {"path": "audit.csv", "optional": True}]},
@@ -61,14 +60,7 @@ run(main)
 @pytest.fixture
 def project(mini):
     """The small project, with stages of these names that do little."""
-    kinds = yaml.safe_load((mini.stages / "kinds.yaml").read_text())
-    kinds["kinds"].update(KINDS)
-    (mini.stages / "kinds.yaml").write_text(yaml.safe_dump(kinds))
-    for name, (inputs, params, kind) in STAGES.items():
-        (mini.stages / name).mkdir()
-        contract = {"schema": 1, "help": "A stage.", "image": "host", "inputs": inputs, "output": {"kind": kind}, "params": params}
-        (mini.stages / name / "stage.yaml").write_text(yaml.safe_dump(contract))
-        (mini.stages / name / "run.py").write_text(PROGRAM.replace("BODY", PROGRAMS[name]))
+    mini.add_stages(KINDS, STAGES, {name: PROGRAM.replace("BODY", PROGRAMS[name]) for name in STAGES})
     (mini.root / "pipelines" / "demo.yaml").write_text("schema: 1\nstages: {records: {params: {path: ../data/words.txt}}}\n")
     mini.file = mini.root / "data" / "x.record"
     mini.file.write_text("good")

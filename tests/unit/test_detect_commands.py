@@ -57,14 +57,7 @@ run(main)
 @pytest.fixture
 def project(mini):
     """The small project with a pipeline that makes a package, and a folder `photos` of two pictures."""
-    kinds = yaml.safe_load((mini.stages / "kinds.yaml").read_text())
-    kinds["kinds"].update(KINDS)
-    (mini.stages / "kinds.yaml").write_text(yaml.safe_dump(kinds))
-    for name, (inputs, params, kind) in STAGES.items():
-        (mini.stages / name).mkdir()
-        contract = {"schema": 1, "help": "A stage.", "image": "host", "inputs": inputs, "output": {"kind": kind}, "params": params}
-        (mini.stages / name / "stage.yaml").write_text(yaml.safe_dump(contract))
-        (mini.stages / name / "run.py").write_text(PROGRAM.replace("BODY", PROGRAMS[name]))
+    mini.add_stages(KINDS, STAGES, {name: PROGRAM.replace("BODY", PROGRAMS[name]) for name in STAGES})
     (mini.root / "pipelines" / "cards.yaml").write_text("schema: 1\nstages: {package: {params: {path: ../data/words.txt}}}\n")
     mini.photos = mini.root / "photos"
     mini.photos.mkdir()

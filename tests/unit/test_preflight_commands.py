@@ -3,7 +3,6 @@
 import re
 
 import pytest
-import yaml
 from mini import only
 
 KINDS = {kind: {"help": "A kind.", "files": [{"path": "told.txt"}]} for kind in ("words", "weights", "tflite", "edgetpu", "evaluation")}
@@ -65,14 +64,7 @@ NO_STEP = "fit steps=9 untrained=True words"
 @pytest.fixture
 def project(mini):
     """The small project, with stages that do little."""
-    kinds = yaml.safe_load((mini.stages / "kinds.yaml").read_text())
-    kinds["kinds"].update(KINDS)
-    (mini.stages / "kinds.yaml").write_text(yaml.safe_dump(kinds))
-    for name, (inputs, params, kind) in STAGES.items():
-        (mini.stages / name).mkdir()
-        contract = {"schema": 1, "help": "A stage.", "image": "host", "inputs": inputs, "output": {"kind": kind}, "params": params}
-        (mini.stages / name / "stage.yaml").write_text(yaml.safe_dump(contract))
-        (mini.stages / name / "run.py").write_text(PROGRAM.replace("BODY", PROGRAMS.get(name, BODY)))
+    mini.add_stages(KINDS, STAGES, {name: PROGRAM.replace("BODY", PROGRAMS.get(name, BODY)) for name in STAGES})
     return mini
 
 

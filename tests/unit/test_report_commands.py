@@ -4,7 +4,6 @@ import json
 import shutil
 
 import pytest
-import yaml
 from mini import flip_byte, only
 
 KINDS = {"dataset": {"help": "Data.", "files": [{"path": "told.txt"}]}, "evaluation": {"help": "Numbers.", "files": [{"path": "told.txt"}]}}
@@ -49,14 +48,7 @@ stages:
 @pytest.fixture
 def project(mini):
     """The small project, with stages of these names that do little, and the pipelines `one` and `two`, which are not built."""
-    kinds = yaml.safe_load((mini.stages / "kinds.yaml").read_text())
-    kinds["kinds"].update(KINDS)
-    (mini.stages / "kinds.yaml").write_text(yaml.safe_dump(kinds))
-    for name, (inputs, params, kind) in STAGES.items():
-        (mini.stages / name).mkdir()
-        contract = {"schema": 1, "help": "A stage.", "image": "host", "inputs": inputs, "output": {"kind": kind}, "params": params}
-        (mini.stages / name / "stage.yaml").write_text(yaml.safe_dump(contract))
-        (mini.stages / name / "run.py").write_text(PROGRAM.replace("BODY", PROGRAMS.get(name, WORD)))
+    mini.add_stages(KINDS, STAGES, {name: PROGRAM.replace("BODY", PROGRAMS.get(name, WORD)) for name in STAGES})
     for name in ("one", "two"):
         (mini.root / "data" / f"{name}.txt").write_text(f"of {name}")
         mini.write_pipeline(PIPELINE.replace("NAME", name), name)
