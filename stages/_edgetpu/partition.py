@@ -53,3 +53,16 @@ def _seen_below(able, above):
         above.may_break or (able is not True and above.may_able),
         above.may_unable or able is not True,
     )
+
+
+def boundary(model, operators):
+    """(names of the tensors that go into `operators`, of those that come out of them), each in the order of its first use.
+
+    Constants do not go in: they are compiled into the partition.
+    """
+    inside = {each.index for each in operators}
+    made = {index for each in operators for index in each.outputs}
+    read_outside = set(model.outputs).union(*(each.inputs for each in model.operators if each.index not in inside))
+    into = [index for each in operators for index in each.inputs if index >= 0 and index not in made and not model.tensors[index].bytes]
+    out = [index for each in operators for index in each.outputs if index in read_outside]
+    return tuple([model.tensors[index].name for index in dict.fromkeys(indices)] for indices in (into, out))

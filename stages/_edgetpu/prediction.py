@@ -8,12 +8,12 @@ from typing import List, NamedTuple, Optional, Tuple
 
 from _edgetpu import operators as table
 from _edgetpu.constraints import Facts, Finding, elements
-from _edgetpu.partition import NO, UNKNOWN, YES, first_partition
+from _edgetpu.memory import largest_activation, parameter_bytes
+from _edgetpu.partition import NO, UNKNOWN, YES, boundary, first_partition
 from _edgetpu.targets import CACHE_AT_LEAST, CACHE_AT_MOST, COMPILER, TENSORFLOW
 from _edgetpu.words import BAD_RANK, BAD_TYPE, CUSTOM_OP, LIMITATION, MAPPED, NOT_SUPPORTED, SECOND
 from _runtime import StageError
 from _tflite.model import read_model
-from _tflite.schema import ELEMENT_BYTES
 
 _EIGHT_BITS = ("int8", "uint8")
 # The compiler's stream of parameters is larger than they are: 1.04 to 1.33 times in models that were seen, but for one of 10 kB.
@@ -50,7 +50,8 @@ class Refusal(NamedTuple):
 
 class Prediction(NamedTuple):
     """Of a model for a `Target`. refused: why the compiler would not take it at all; parameter_bytes: constants of the mapped operators;
-    activation: (bytes, tensor name) of the largest tensor that is computed.
+    activation: (bytes, tensor name) of the largest tensor that is computed; boundary: (names of the tensors that go into the partition,
+    of those that come out of it), as far as it is sure.
     """
 
     target: object
@@ -58,6 +59,7 @@ class Prediction(NamedTuple):
     verdicts: List[Verdict]
     parameter_bytes: int
     activation: Tuple[int, str]
+    boundary: Tuple[List[str], List[str]]
 
     def count(self, verdict):
         """How many operators have that verdict."""
@@ -72,14 +74,15 @@ class Prediction(NamedTuple):
             "quantized": self.quantized,
             "operators": [dict(each._asdict()) for each in self.verdicts],
             "counts": {verdict: self.count(verdict) for verdict in (YES, NO, UNKNOWN)},
+            "partition": {"operators": self.count(YES), "inputs": self.boundary[0], "outputs": self.boundary[1]},
             "parameters": {"bytes": self.parameter_bytes, "on_chip_at_most": CACHE_AT_MOST, "verdict": self.memory()},
             "largest_activation": {"bytes": self.activation[0], "tensor": self.activation[1]},
         }
 
     @property
     def quantized(self):
-        """Whether any operator works on 8 bits. Compilers before 16.0 refuse a model of which none does: "Model not quantized"."""
-        return any(each.rule != "eight-bits" for each in self.verdicts)
+        """Whether any operator is known to work on 8 bits. Older compilers refuse a model of which none does: "Model not quantized"."""
+        return any(each.rule not in ("eight-bits", "refused") for each in self.verdicts)
 
     def memory(self):
         """Whether the parameters "fit" in the Edge TPU's cache, "stream" from the host at every inference, or this is "unknown"."""
@@ -108,7 +111,7 @@ def predict(content, target, where="model.tflite"):
     refused = _refusal(model, where)
     verdicts = _verdicts(model, content, target) if refused is None else [_refused(model, each, refused) for each in model.operators]
     mapped = [model.operators[each.index] for each in verdicts if each.verdict == YES]
-    return Prediction(target, refused, verdicts, _parameter_bytes(model, mapped), _largest_activation(model))
+    return Prediction(target, refused, verdicts, parameter_bytes(model, mapped), largest_activation(model), boundary(model, mapped))
 
 
 def _refusal(model, where):
@@ -303,22 +306,6 @@ def _makers(model):
 
 def _layer(model, operator):
     return model.tensors[operator.outputs[0]].name if operator.outputs else ""
-
-
-def _parameter_bytes(model, operators):
-    """Of weights and biases; what only says a shape is no parameter. Constants that several operators share count once."""
-    found = {}
-    for operator in operators:
-        for place, index in enumerate(operator.inputs):
-            tensor = model.tensors[index]
-            if index >= 0 and tensor.bytes and not (tensor.type == "int32" and place == 1):
-                found[tensor.place] = tensor.bytes
-    return sum(found.values())
-
-
-def _largest_activation(model):
-    computed = [each for each in model.tensors if not each.bytes and not each.variable]
-    return max(((elements(each.shape) * ELEMENT_BYTES.get(each.type, 4), each.name) for each in computed), default=(0, ""))
 
 
 def short(name):

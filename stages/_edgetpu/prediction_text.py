@@ -41,6 +41,8 @@ def table_lines(prediction):
             "" if prediction.quantized else ": it is not quantized (older compilers refuse it: Model not quantized)"
         )
         return
+    into, out = (", ".join(short(name) for name in names) for names in prediction.boundary)
+    yield "the partition reads %s and puts out %s" % (into, out)
     told = (prediction.parameter_bytes / _MIB, CACHE_AT_LEAST / _MIB, CACHE_AT_MOST / _MIB, _MEMORY[prediction.memory()])
     yield "parameters of what is mapped: %.2f MiB; the Edge TPU caches %.1f to %.1f MiB: %s" % told
     yield "largest tensor that is computed: %.2f MiB, %s" % (prediction.activation[0] / _MIB, short(prediction.activation[1]))

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from _edgetpu.compiled import read_compiled
 from _edgetpu.operators import _OTHER_VERSIONS as OTHER_VERSIONS
 from _edgetpu.operators import NEVER_MAPPED, OPERATORS, newest_version
 from _edgetpu.partition import NO, UNKNOWN, YES, first_partition
@@ -51,14 +52,22 @@ def test_every_prediction_about_a_real_pair_is_right_or_unknown(name):
     assert told.count(UNKNOWN) == unknown
 
 
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_partition_of_a_real_pair_has_the_executable_s_inputs_and_outputs(name):
+    model, compiled = pairs()[name]
+    into, out = predict(model, TARGET).boundary
+    runs = next(each for each in read_compiled(compiled)[1][0].executables if each.type != "parameter-caching")
+    # The state of an LSTM comes out under another name.
+    assert set(into) == {each.name for each in runs.inputs}
+    assert set(out) == {each.name for each in runs.outputs if not each.name.endswith("_variable_output")}
+
+
 def test_every_pair_is_in_the_table():
     assert set(pairs()) == set(PAIRS)
 
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_parameters_of_a_real_pair_are_no_more_than_the_compiler_streams(name):
-    from _edgetpu.compiled import read_compiled
-
     model, compiled = pairs()[name]
     told = predict(model, TARGET).parameter_bytes
     made = sum(package.cached + package.streamed for package in read_compiled(compiled)[1])
