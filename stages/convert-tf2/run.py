@@ -39,7 +39,7 @@ def main(task):
     shutil.copyfile(str(source.path / "anchors.npy"), str(task.output / "anchors.npy"))
     use = use_of(graph)
     if not use["usable"]:
-        task.warn("the model is not for use: %s" % use["unusable_because"])
+        task.warn("the model is not for use, what it puts out means nothing: %s" % use["unusable_because"])
     operators = sum(row["count"] for row in report["operators"])
     task.metrics.update({"bytes": len(content), "operators": operators, "representative_images": count, "seconds": converted.seconds})
 

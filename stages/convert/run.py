@@ -29,7 +29,7 @@ def main(task):
     shutil.copyfile(str(source.path / "anchors.npy"), str(task.output / "anchors.npy"))
     use = use_of(graph, dummy)
     if not use["usable"]:
-        task.warn("the model is not for use: %s" % use["unusable_because"])
+        task.warn("the model is not for use, what it puts out means nothing: %s" % use["unusable_because"])
     task.metrics.update({"bytes": len(content), "operators": sum(row["count"] for row in report["operators"])})
 
 
