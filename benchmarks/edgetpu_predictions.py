@@ -10,7 +10,6 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from measure import load
 
@@ -41,32 +40,23 @@ def main() -> int:
 
 def judge(model: bytes, compiled: bytes, target: str) -> tuple[dict[str, int], float, float]:
     """(operators by what became of their prediction, compiled parameters by those predicted, seconds of the prediction) of a pair."""
-    from _edgetpu.compiled import read_compiled  # type: ignore[import-not-found]
+    from _edgetpu.compiled import mapped_operators, read_compiled  # type: ignore[import-not-found]
     from _edgetpu.prediction import predict  # type: ignore[import-not-found]
     from _edgetpu.targets import TARGETS  # type: ignore[import-not-found]
+    from _tflite.model import read_model  # type: ignore[import-not-found]
 
     begin = time.perf_counter()
     prediction = predict(model, TARGETS[target])
     seconds = time.perf_counter() - begin
     counts = {"right": 0, "unknown": 0, "wrong": 0}
-    for verdict, mapped in zip(prediction.verdicts, mapped_operators(model, compiled), strict=True):
+    after, packages = read_compiled(compiled)
+    for verdict, mapped in zip(prediction.verdicts, mapped_operators(read_model(model), after), strict=True):
         if verdict.verdict == "unknown":
             counts["unknown"] += 1
         else:
             counts["right" if (verdict.verdict == "mapped") == mapped else "wrong"] += 1
-    made = sum(package.cached + package.streamed for package in read_compiled(compiled)[1])
+    made = sum(package.cached + package.streamed for package in packages)
     return counts, made / max(1, prediction.parameter_bytes), seconds
-
-
-def mapped_operators(model: bytes, compiled: bytes) -> list[bool]:
-    """Whether the compiler mapped each operator of the model."""
-    from _edgetpu.compiled import CUSTOM_OP
-    from _tflite.model import read_model  # type: ignore[import-not-found]
-
-    after: Any = read_model(compiled)
-    before: Any = read_model(model)
-    left = {after.tensors[index].name for each in after.operators if each.op != CUSTOM_OP for index in each.outputs}
-    return [all(before.tensors[index].name not in left for index in each.outputs) for each in before.operators]
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def audit(request: Request) -> None:
             continue
         folder = status.artifact.path if status.artifact else workspace.work_folder(status.step.contract.name, status.key) / "output"
         if (folder / AUDIT_TABLE).is_file():
-            _print_file(folder / AUDIT_TABLE)
+            print_file(folder / AUDIT_TABLE)
             for file, what in (("audit.csv", "every problem"), ("contact_sheet.jpg", "the worst pictures")):
                 if (folder / file).is_file():
                     print(f"{name}: {what}: {display(folder / file)}")
@@ -51,18 +51,8 @@ def verify(request: Request, path: str, label_map: str = "") -> None:
     """Check TFRecords, and print the table of what was found. Raises EdgeMillError, also where there are errors in them."""
     records = existing(path)
     params = {"path": str(records), **_labels(records, label_map)}
-    pipeline = alone(VERIFY, params)
     print(f"records of {path}\n")
-    try:
-        folder = build_step(request, pipeline, VERIFY)
-    except EdgeMillError:
-        # A check that found errors is not published: what it wrote is in its work folder.
-        status = make_plan(pipeline, request.place(), request.choose(pipeline))[VERIFY]
-        if status.key is not None:
-            _print_file(request.place().work_folder(VERIFY, status.key) / "output" / "check.txt")
-        raise
-    _print_file(folder / "check.txt")
-    print(f"all of it: {display(folder)}")
+    tell_step(request, alone(VERIFY, params), VERIFY, "check.txt")
 
 
 def show(request: Request, stage: str, path: str, label_map: str, params: Mapping[str, Any]) -> None:
@@ -118,6 +108,24 @@ def build_step(request: Request, pipeline: Pipeline, step: str) -> Path:
     return workspace.pipelines / pipeline.name / step
 
 
+def tell_step(request: Request, pipeline: Pipeline, step: str, table: str) -> None:
+    """Build, and print a table of the step's artifact and where that is; where the step refuses what it looked at, the table it left.
+
+    Raises:
+        EdgeMillError: as in `Build.run`.
+    """
+    try:
+        folder = build_step(request, pipeline, step)
+    except EdgeMillError:
+        # What is refused is not published: the table is in the work folder.
+        status = make_plan(pipeline, request.place(), request.choose(pipeline))[step]
+        if status.key is not None:
+            print_file(request.place().work_folder(status.step.contract.name, status.key) / "output" / table)
+        raise
+    print_file(folder / table)
+    print(f"all of it: {display(folder)}")
+
+
 def existing(path: str, remedy: str = "give a TFRecord file, or a folder of them") -> Path:
     """Without links, because an engine shows a stage the place that a path names and no other. Raises RequestError with the remedy."""
     found = Path(path).expanduser().resolve()
@@ -134,6 +142,7 @@ def _labels(records: Path, label_map: str) -> dict[str, str]:
     return {"label_map": str(beside.resolve())} if records.is_file() and beside.is_file() else {}
 
 
-def _print_file(path: Path) -> None:
+def print_file(path: Path) -> None:
+    """Print a text file, where it is there, without what would steer a terminal."""
     if path.is_file():
         sys.stdout.write("\n".join(printable(line) for line in path.read_text(encoding="utf-8").split("\n")))

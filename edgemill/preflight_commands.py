@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 
 from edgemill.build import Build
 from edgemill.commands import Request
-from edgemill.console import Console, printable
+from edgemill.console import Console
+from edgemill.data_commands import print_file
 from edgemill.documents import Document, display, load_yaml
 from edgemill.engines.process import StopRequests
 from edgemill.errors import RequestError, StageFailedError
@@ -52,7 +52,7 @@ def _tell(status: StepStatus, folder: Path) -> None:
     """Print the table of a step that predicts; folder: of its artifact."""
     if status.step.kind.name == PREDICTION and (folder / TABLE).is_file():
         print(f"{', '.join(_model_of(status.step))}, with untrained weights")
-        sys.stdout.write("\n".join(printable(line) for line in (folder / TABLE).read_text(encoding="utf-8").split("\n")))
+        print_file(folder / TABLE)
         print(f"all of it: {display(folder)}")
 
 

@@ -10,7 +10,7 @@ from _edgetpu.words import CUSTOM_OP
 from _runtime import StageError
 from _tflite.custom_options import read_map
 from _tflite.flatbuffer import DamagedError, FlatBuffer
-from _tflite.model import read_model
+from _tflite.model import read_model, short_name
 
 _PACKAGE, _MORE_PACKAGES = "4", "7"
 _IDENTIFIER = b"DWN1"
@@ -90,6 +90,15 @@ def read_compiled(content, where="model_edgetpu.tflite"):
                 "the operator's package is damaged", place, "a package for the Edge TPU (DWN1)", error, "compile the model again"
             ) from None
     return model, packages
+
+
+def mapped_operators(model, compiled):
+    """Whether the compiler mapped each operator of a `Model`, told by what it made of it, `compiled`.
+
+    It did where no operator of the compiled model that runs on the CPU puts out one of its outputs.
+    """
+    left = {compiled.tensors[index].name for each in compiled.operators if each.op != CUSTOM_OP for index in each.outputs}
+    return [all(model.tensors[index].name not in left for index in each.outputs) for each in model.operators]
 
 
 def require_runtime(packages, target, where):
@@ -197,4 +206,4 @@ def describe_lines(model, packages):
             )
             for role, layers in (("input", each.inputs), ("output", each.outputs)):
                 for layer in layers:
-                    yield "    %-6s  %s  %s" % (role, "x".join(map(str, layer.shape)), layer.name.split(";")[0])
+                    yield "    %-6s  %s  %s" % (role, "x".join(map(str, layer.shape)), short_name(layer.name))

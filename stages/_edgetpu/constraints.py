@@ -1,6 +1,7 @@
 """Conditions under which the Edge TPU compiler maps an operator: each is a function of the operator's `Facts` that tells what is wrong.
 
-It returns a `Finding`, or None where all is well. A finding of doubt says that nobody knows, and then the prediction is "unknown".
+It returns a `Finding`, or None where all is well. A finding of doubt says that nobody knows, and then the prediction is "unknown". That
+operands which decide a shape are constant need not be asked here: the compiler refuses a model in which one is not (prediction.py).
 """
 
 from typing import NamedTuple, Optional
@@ -150,11 +151,6 @@ def at_most_16000(facts):
     return None if count <= _SOFTMAX_ELEMENTS else Finding("it has %d elements, and %d are allowed" % (count, _SOFTMAX_ELEMENTS))
 
 
-def constant_axes(facts):
-    """The axes of a reduction."""
-    return Finding("its axes are computed, not constant") if facts.numbers(1) is None else None
-
-
 def not_over_batch(facts):
     """A reduction leaves the batch dimension alone."""
     axes = facts.numbers(1) or ()
@@ -170,11 +166,6 @@ def depth_multiple_of_4(facts):
     if shape[-1] % 4:
         return Finding("it is a mean over the depth, which is %d and no multiple of 4" % shape[-1])
     return Finding("it is a mean over the depth, and the older table has none", doubt=True) if facts.runtime < 13 else None
-
-
-def constant_paddings(facts):
-    """How much is padded is known when the model is compiled."""
-    return Finding("its paddings are computed, not constant") if facts.numbers(1) is None else None
 
 
 def no_batch_padding(facts):
@@ -203,14 +194,6 @@ def alpha_of_channels(facts):
     if alpha is not None and elements(alpha.shape[:-1]) == 1:
         return None
     return Finding("its alpha %s has more than one dimension (Keras: shared_axes=[1, 2])" % _sides(alpha.shape if alpha else ()))
-
-
-def constant_shape(facts):
-    """All inputs that say where, how far or how large, known when the model is compiled."""
-    for place in range(1, len(facts.operator.inputs)):
-        if facts.tensor(place) is not None and not facts.tensor(place).bytes:
-            return Finding("its size is computed when it runs (input %d), so that what it puts out has no fixed size" % place)
-    return None
 
 
 def not_too_large(facts):
@@ -254,11 +237,9 @@ def nearest_before_14(facts):
     return Finding("older runtimes were seen not to have it", doubt=True) if facts.runtime < 14 else None
 
 
-def constant_split(facts):
-    """The axis, which is the first input, is constant and the last: along another one it was seen not to be mapped."""
-    axis, split = facts.numbers(0), facts.tensor(1)
-    if axis is None:
-        return Finding("its axis is computed, not constant")
+def last_axis(facts):
+    """The axis, which is the first input, is the last: along another one it was seen not to be mapped."""
+    axis, split = facts.numbers(0) or (), facts.tensor(1)
     rank = len(split.shape) if split is not None else 0
     if axis[:1] in ((-1,), (rank - 1,)):
         return None

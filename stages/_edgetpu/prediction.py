@@ -13,7 +13,7 @@ from _edgetpu.partition import NO, UNKNOWN, YES, boundary, first_partition
 from _edgetpu.targets import CACHE_AT_LEAST, CACHE_AT_MOST, COMPILER, TENSORFLOW
 from _edgetpu.words import BAD_RANK, BAD_TYPE, CUSTOM_OP, LIMITATION, MAPPED, NOT_SUPPORTED, SECOND
 from _runtime import StageError
-from _tflite.model import read_model
+from _tflite.model import read_model, short_name
 
 _EIGHT_BITS = ("int8", "uint8")
 # The compiler's stream of parameters is larger than they are: 1.04 to 1.33 times in models that were seen, but for one of 10 kB.
@@ -120,7 +120,7 @@ def _refusal(model, where):
             found = look(model, operator)
             if found is not None:
                 what, told, remedy, source, confidence = found
-                place = "%s, operator %d, %s" % (where, operator.index, short(_layer(model, operator)))
+                place = "%s, operator %d, %s" % (where, operator.index, short_name(_layer(model, operator)))
                 return Refusal(what, place, "%s: %s" % (operator.op, told), remedy, source, confidence)
     return None
 
@@ -146,7 +146,7 @@ _FIXED = "export it with fixed sizes, batch 1"
 def _open_size(model, operator):
     for index in (*operator.inputs, *operator.outputs):
         if index >= 0 and any(side < 0 for side in model.tensors[index].shape):
-            told = "tensor %d, %s, is %s" % (index, short(model.tensors[index].name), list(model.tensors[index].shape))
+            told = "tensor %d, %s, is %s" % (index, short_name(model.tensors[index].name), list(model.tensors[index].shape))
             return _DYNAMIC, told, _FIXED, table.LOGS, table.SEEN
     return None
 
@@ -189,7 +189,7 @@ def _size_at_run_time(model, operator):
     for place in _SHAPE_INPUTS.get(operator.op, ()):
         index = operator.inputs[place] if place < len(operator.inputs) else -1
         if index >= 0 and not model.tensors[index].bytes:
-            told = "its size depends on the computed tensor %s" % short(model.tensors[index].name)
+            told = "its size depends on the computed tensor %s" % short_name(model.tensors[index].name)
     return told and (_DYNAMIC, told, _FIXED, table.LOGS, table.SEEN)
 
 
@@ -255,8 +255,13 @@ def _no_table(_model, operator):
 
 def _first_finding(facts, row):
     """(finding, the constraint's name) of the first constraint that is not kept, a sure one before a doubt; (None, None) for none."""
-    if facts.output is None or facts.tensor(1 if facts.operator.op == "SPLIT" else 0) is None:
-        return Finding("it has no inputs or outputs", doubt=True), "inputs"
+    # RESHAPE alone may lack the input that says its shape.
+    needed = {
+        1 if facts.operator.op == "SPLIT" else 0,
+        *(_SHAPE_INPUTS.get(facts.operator.op, ()) if facts.operator.op != "RESHAPE" else ()),
+    }
+    if facts.output is None or any(facts.tensor(place) is None for place in needed):
+        return Finding("an input or output is missing", doubt=True), "inputs"
     found = [(constraint(facts), constraint.__name__.replace("_", "-")) for constraint in row.constraints]
     if facts.runtime < row.runtime:
         reason = "it is known from runtime %d on, and the target's is %d" % (row.runtime, facts.runtime)
@@ -281,7 +286,7 @@ def _bad_type(model, operator):
         eight = tensor.type in _EIGHT_BITS or (tensor.variable and tensor.type == "int16")
         if not eight or not tensor.scales:
             found = "%s without a scale: it is not quantized" % tensor.type if eight else "%s, not int8 or uint8" % tensor.type
-            reason = "tensor %d, %s, is %s" % (tensor.index, short(tensor.name), found)
+            reason = "tensor %d, %s, is %s" % (tensor.index, short_name(tensor.name), found)
             # Of the quantization of a float input the compiler says something else.
             return _Judged(False, LIMITATION if operator.op == "QUANTIZE" else BAD_TYPE, reason, "eight-bits", table.LOGS, table.SEEN)
     return None
@@ -291,7 +296,7 @@ def _bad_rank(model, operator):
     for tensor in _computed(model, operator):
         if elements(tensor.shape[:-3]) > 1:
             sides = "x".join(str(side) for side in tensor.shape)
-            reason = "tensor %d, %s, is %s: only the last three dimensions may be above 1" % (tensor.index, short(tensor.name), sides)
+            reason = "tensor %d, %s, is %s: only the last three dimensions may be above 1" % (tensor.index, short_name(tensor.name), sides)
             return _Judged(False, BAD_RANK, reason, "three-dimensions", table.CORAL_2019, table.DOCUMENTED)
     return None
 
@@ -306,8 +311,3 @@ def _makers(model):
 
 def _layer(model, operator):
     return model.tensors[operator.outputs[0]].name if operator.outputs else ""
-
-
-def short(name):
-    """A tensor's name; of one that the converter made of several, the first."""
-    return name.split(";")[0]

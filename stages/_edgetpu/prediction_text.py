@@ -3,9 +3,9 @@
 from collections import Counter
 
 from _edgetpu.partition import NO, UNKNOWN, YES
-from _edgetpu.prediction import short
 from _edgetpu.targets import CACHE_AT_LEAST, CACHE_AT_MOST
 from _edgetpu.words import MAPPED, SECOND
+from _tflite.model import short_name
 
 _MIB = 2.0**20
 _MEMORY = {
@@ -35,17 +35,17 @@ def table_lines(prediction):
     yield "%d operators: %d mapped to the Edge TPU, %d on the CPU, %d unknown" % (len(prediction.verdicts), *numbers)
     first = next((each for each in prediction.verdicts if each.verdict != YES), None)
     if first is not None:
-        yield "first that is not surely mapped: operator %d, %s, %s: %s" % (first.index, first.op, short(first.layer), first.reason)
+        yield "first that is not surely mapped: operator %d, %s, %s: %s" % (first.index, first.op, short_name(first.layer), first.reason)
     if not prediction.count(YES):
         yield "nothing of the model would run on the Edge TPU" + (
             "" if prediction.quantized else ": it is not quantized (older compilers refuse it: Model not quantized)"
         )
         return
-    into, out = (", ".join(short(name) for name in names) for names in prediction.boundary)
+    into, out = (", ".join(short_name(name) for name in names) for names in prediction.boundary)
     yield "the partition reads %s and puts out %s" % (into, out)
     told = (prediction.parameter_bytes / _MIB, CACHE_AT_LEAST / _MIB, CACHE_AT_MOST / _MIB, _MEMORY[prediction.memory()])
     yield "parameters of what is mapped: %.2f MiB; the Edge TPU caches %.1f to %.1f MiB: %s" % told
-    yield "largest tensor that is computed: %.2f MiB, %s" % (prediction.activation[0] / _MIB, short(prediction.activation[1]))
+    yield "largest tensor that is computed: %.2f MiB, %s" % (prediction.activation[0] / _MIB, short_name(prediction.activation[1]))
 
 
 def _kind(verdict):

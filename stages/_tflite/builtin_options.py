@@ -1,41 +1,20 @@
 """The options of builtin operators, as far as rules ask for them (tensorflow/lite/schema/schema.fbs, union BuiltinOptions)."""
 
-ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT")
-_PADDINGS = ("SAME", "VALID")
+_ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT")
 
 _ACTIVATION = "fused_activation_function"
 # For each operator its fields: (name, slot in the table, struct type, default).
 _FIELDS = {
-    "ADD": ((_ACTIVATION, 0, "b", 0),),
-    "SUB": ((_ACTIVATION, 0, "b", 0),),
-    "MUL": ((_ACTIVATION, 0, "b", 0),),
-    "CONV_2D": (
-        ("padding", 0, "b", 0),
-        ("stride_w", 1, "i", 0),
-        ("stride_h", 2, "i", 0),
-        (_ACTIVATION, 3, "b", 0),
-        ("dilation_w_factor", 4, "i", 1),
-        ("dilation_h_factor", 5, "i", 1),
-    ),
-    "DEPTHWISE_CONV_2D": (
-        ("padding", 0, "b", 0),
-        ("stride_w", 1, "i", 0),
-        ("stride_h", 2, "i", 0),
-        ("depth_multiplier", 3, "i", 0),
-        (_ACTIVATION, 4, "b", 0),
-        ("dilation_w_factor", 5, "i", 1),
-        ("dilation_h_factor", 6, "i", 1),
-    ),
+    "CONV_2D": (("dilation_w_factor", 4, "i", 1), ("dilation_h_factor", 5, "i", 1)),
+    "DEPTHWISE_CONV_2D": (("depth_multiplier", 3, "i", 0), ("dilation_w_factor", 5, "i", 1), ("dilation_h_factor", 6, "i", 1)),
     "AVERAGE_POOL_2D": ((_ACTIVATION, 5, "b", 0),),
     "MAX_POOL_2D": ((_ACTIVATION, 5, "b", 0),),
-    "CONCATENATION": (("axis", 0, "i", 0), (_ACTIVATION, 1, "b", 0)),
-    "FULLY_CONNECTED": ((_ACTIVATION, 0, "b", 0), ("weights_format", 1, "b", 0)),
-    "PACK": (("axis", 1, "i", 0),),
+    "CONCATENATION": ((_ACTIVATION, 1, "b", 0),),
+    "FULLY_CONNECTED": (("weights_format", 1, "b", 0),),
     "RESIZE_BILINEAR": (("align_corners", 2, "?", False), ("half_pixel_centers", 3, "?", False)),
     "RESIZE_NEAREST_NEIGHBOR": (("align_corners", 0, "?", False), ("half_pixel_centers", 1, "?", False)),
     "STRIDED_SLICE": (("ellipsis_mask", 2, "i", 0), ("new_axis_mask", 3, "i", 0)),
 }
-_NAMES = {_ACTIVATION: ACTIVATIONS, "padding": _PADDINGS}
 
 
 def read_builtin_options(op, table):
@@ -46,8 +25,7 @@ def read_builtin_options(op, table):
     found = {}
     for name, slot, code, default in _FIELDS.get(op, ()):
         value = default if table is None else table.number(slot, code, default)
-        names = _NAMES.get(name)
-        if names is not None:
-            value = names[value] if 0 <= value < len(names) else "%s_%d" % (name.upper(), value)
+        if name == _ACTIVATION:
+            value = _ACTIVATIONS[value] if 0 <= value < len(_ACTIVATIONS) else "%s_%d" % (name.upper(), value)
         found[name] = value
     return found

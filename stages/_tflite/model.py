@@ -18,8 +18,8 @@ _LONGEST_NAME = 1000
 class Tensor(NamedTuple):
     """A tensor. type: "uint8", "float32", …; scales, zero_points: empty where it is not quantized; bytes: of its constant data, 0 for one
     that is computed at run time; type_place: where its type is stored in the file, or None where it is the default (float32); dimension:
-    along which the scales lie, where it has several; place: where its constant data are in the file; signature: its shape with -1 for what
-    is open, empty where nothing is; variable: whether it keeps its value from one run to the next.
+    along which the scales lie, where it has several; place: where its constant data are in the file; variable: whether it keeps
+    its value from one run to the next.
     """
 
     index: int
@@ -32,7 +32,6 @@ class Tensor(NamedTuple):
     type_place: Optional[int]
     dimension: int = 0
     place: Optional[int] = None
-    signature: Tuple[int, ...] = ()
     variable: bool = False
 
 
@@ -127,7 +126,6 @@ def _tensor(index, table, data):
         table.place(1),
         dimension,
         data[buffer][0],
-        table.numbers(7, "i"),
         bool(table.number(5, "b")),
     )
 
@@ -161,3 +159,8 @@ def _check_indices(model):
             raise DamagedError("operator %d names a tensor that does not exist" % operator.index)
     if any(not 0 <= index < count for index in model.inputs + model.outputs):
         raise DamagedError("an input or output of the model does not exist")
+
+
+def short_name(name):
+    """A tensor's name; of one that the converter made of several, the first."""
+    return name.split(";")[0]

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from _edgetpu.prediction import predict, short
+from _edgetpu.prediction import predict
 from _edgetpu.prediction_text import table_lines
 from _edgetpu.targets import TARGETS
 from _runtime import StageError, run, sha256_file, write_json, write_text
+from _tflite.model import short_name
 
 
 def main(task):
@@ -46,7 +47,7 @@ def _gate(task, prediction, where):
     if len(worst) > most:
         raise StageError(
             "more of the model would run on the CPU than max_cpu_ops allows",
-            "%s, operator %d, %s" % (where, worst[0].index, short(worst[0].layer)),
+            "%s, operator %d, %s" % (where, worst[0].index, short_name(worst[0].layer)),
             "%d operators or fewer besides %s" % (most, ", ".join(sorted(allowed)) or "none"),
             "%d on the CPU, %d unknown; first %s: %s" % (len(left), len(unsure), worst[0].op, worst[0].reason),
             "prediction.txt has the whole table; change the layers that it names, or raise max_cpu_ops",

@@ -2,6 +2,7 @@
 
 from _edgetpu.words import MAPPED
 from _report.page import count, counted, in_bytes, seconds
+from _tflite.model import short_name
 
 _LOG_END = 8000  # characters of a log that the page shows
 _MEMORY = {
@@ -35,7 +36,7 @@ def _facts(told):
         ("about", f"edgetpu_compiler {target['compiler']}"),
         ("mapped", f"{count(told['counts']['mapped'])} of {counted(sum(told['counts'].values()), 'operator')}"),
         ("parameters", f"{in_bytes(parameters['bytes'])}, {_MEMORY[parameters['verdict']]}"),
-        ("largest tensor that is computed", f"{in_bytes(largest['bytes'])}, {largest['tensor'].split(';')[0]}"),
+        ("largest tensor that is computed", f"{in_bytes(largest['bytes'])}, {short_name(largest['tensor'])}"),
     ]
 
 

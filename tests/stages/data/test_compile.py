@@ -340,11 +340,6 @@ def test_models_that_are_compiled_together_are_whole(compile_with, params, field
     assert (outcome.error["where"], "%s and others do not go together" % field in outcome.error["what"]) == ("compile." + field, True)
 
 
-def test_the_targets_are_those_that_there_are():
-    yaml = (ROOT / "stages" / "compile" / "stage.yaml").read_text()
-    assert re.search(r"enum: \[(.*)\]", yaml).group(1).split(", ") == list(TARGETS)
-
-
 # Segments, and models that are compiled together.
 
 PARTS = ["model_segment_%d_of_2" % number for number in range(2)]

@@ -106,6 +106,16 @@ def test_damaged_packages_are_refused(options):
     assert caught.value.where == "model_edgetpu.tflite, operator 1"
 
 
+def test_every_package_of_an_operator_is_read():
+    """As libedgetpu has it: the first under "4", others in the vector "7"."""
+    compiled = [read_compiled(pairs()[name][1]) for name in ("keras_lstm_mnist_ptq", "mobilenet_v1_0.25_128_quant")]
+    blobs = [read_map(next(each.options for each in model.operators if each.op == CUSTOM_OP))["4"] for model, _ in compiled]
+    _, packages = read_compiled(compiled_of(options_map(_4=blobs[0], _7=[blobs[1]])))
+    assert [package.cached for package in packages] == [packages_of[0].cached for _, packages_of in compiled]
+    with pytest.raises(StageError, match="package is damaged"):
+        read_compiled(compiled_of(options_map(_4=blobs[0], _7=[blobs[1][:4] + b"NONE" + blobs[1][8:]])))
+
+
 def test_options_with_bytes_and_vectors_are_read_as_flexbuffers_writes_them():
     entries = {"a": 1, "b": b"\x00\x01" * 300, "c": "text", "d": [1, -2, 300000], "e": 0.5, "f": True, "g": ["x", b"yz"]}
     found = read_map(options_map(**entries))

@@ -4,14 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from _edgetpu.compiled import read_compiled
+from _edgetpu.compiled import mapped_operators, read_compiled
 from _edgetpu.operators import _OTHER_VERSIONS as OTHER_VERSIONS
 from _edgetpu.operators import NEVER_MAPPED, OPERATORS, newest_version
 from _edgetpu.partition import NO, UNKNOWN, YES, first_partition
 from _edgetpu.prediction import predict
 from _edgetpu.prediction_text import table_lines
 from _edgetpu.targets import CACHE_AT_LEAST, CACHE_AT_MOST, TARGETS
-from _edgetpu.words import BAD_RANK, BAD_TYPE, CUSTOM_OP, LIMITATION, MAPPED, SECOND
+from _edgetpu.words import BAD_RANK, BAD_TYPE, LIMITATION, MAPPED, SECOND
 from _runtime import StageError
 from _tflite.model import read_model
 from _tflite.schema import _OPERATORS as NAMES
@@ -34,11 +34,8 @@ PAIRS = {
 
 
 def truth_of(model, compiled):
-    """For each operator whether the compiler mapped it: it did where nothing on the CPU puts out its outputs any more."""
-    after = read_model(compiled)
-    left = {after.tensors[index].name for each in after.operators if each.op != CUSTOM_OP for index in each.outputs}
-    before = read_model(model)
-    return [NO if any(before.tensors[index].name in left for index in each.outputs) else YES for each in before.operators]
+    """For each operator what the compiler made of it."""
+    return [YES if mapped else NO for mapped in mapped_operators(read_model(model), read_compiled(compiled)[0])]
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -179,8 +176,8 @@ def depthwise(chain, dilation=1, multiplier=1):
     chain.add("DEPTHWISE_CONV_2D", options, [chain.constant(np.ones((1, 3, 3, 8)), INT8), chain.constant(np.ones(8))])
 
 
-def pool(chain, activation):
-    chain.add("AVERAGE_POOL_2D", options_of("Pool2D", fusedActivationFunction=activation))
+def pool(chain, activation, op="AVERAGE_POOL_2D"):
+    chain.add(op, options_of("Pool2D", fusedActivationFunction=activation))
 
 
 def convolve(chain, filters, kind=INT8, **settings):
@@ -200,6 +197,14 @@ def large(chain, op, side, settings=None):
     chain.add(op, settings, [chain.constant([1, 2])] if op == "MEAN" else [], (1, 1, 1, 8))
 
 
+def computed_weights(chain, op, name):
+    chain.add(op, options_of(name), [chain.tensor("weights", (1, 8), INT8, scale=0.5)], (1, 8))
+
+
+def reduce_batch(chain, op):
+    chain.add(op, None, [chain.constant([0])])
+
+
 def squeeze(chain, shape):
     chain.add("SQUEEZE", None, [], shape)
 
@@ -217,6 +222,14 @@ CONSTRAINTS = [
     (lambda chain: two_computed(chain, "ADD", (1, 4, 4, 1)), UNKNOWN, "like-shapes"),
     (lambda chain: two_computed(chain, "MAXIMUM", (4, 8)), UNKNOWN, "like-shapes"),
     (lambda chain: chain.add("MUL", None, [chain.constant([3], INT8)]), YES, "supported"),
+    (lambda chain: computed_weights(chain, "DEPTHWISE_CONV_2D", "DepthwiseConv2D"), NO, "constant-weights"),
+    (lambda chain: computed_weights(chain, "FULLY_CONNECTED", "FullyConnected"), NO, "constant-weights"),
+    (lambda chain: two_computed(chain, "MINIMUM", (4, 8)), UNKNOWN, "like-shapes"),
+    (lambda chain: two_computed(chain, "MUL", (4, 8)), UNKNOWN, "like-shapes"),
+    (lambda chain: two_computed(chain, "SUB", (4, 8)), UNKNOWN, "like-shapes"),
+    (lambda chain: reduce_batch(chain, "REDUCE_MAX"), NO, "not-over-batch"),
+    (lambda chain: reduce_batch(chain, "REDUCE_MIN"), NO, "not-over-batch"),
+    (lambda chain: pool(chain, 3, "MAX_POOL_2D"), NO, "no-fused-activation"),
     (lambda chain: large(chain, "MAX_POOL_2D", 80, options_of("Pool2D")), YES, "supported"),
     (lambda chain: large(chain, "MAX_POOL_2D", 81, options_of("Pool2D")), UNKNOWN, "larger-than-seen"),
     (lambda chain: large(chain, "MEAN", 55, options_of("Reducer")), YES, "supported"),
@@ -247,7 +260,9 @@ CONSTRAINTS = [
     (lambda chain: resize(chain, (8, 8), halfPixelCenters=True, version=3), YES, "supported"),
     (lambda chain: resize(chain, (8, 8), depth=864), YES, "supported"),
     (lambda chain: resize(chain, (8, 8), depth=865), UNKNOWN, "larger-than-seen"),
-    (lambda chain: resize(chain, (8, 8), "RESIZE_NEAREST_NEIGHBOR"), YES, "supported"),
+    (lambda chain: resize(chain, (8, 8), "RESIZE_NEAREST_NEIGHBOR", depth=12800), YES, "supported"),
+    (lambda chain: resize(chain, (8, 8), "RESIZE_NEAREST_NEIGHBOR", depth=12801), UNKNOWN, "larger-than-seen"),
+    (lambda chain: resize(chain, (12, 12), "RESIZE_NEAREST_NEIGHBOR"), UNKNOWN, "small-factor"),
     (lambda chain: resize(chain, (8, 8), "RESIZE_NEAREST_NEIGHBOR", halfPixelCenters=True, version=3), UNKNOWN, "whole-pixels"),
     (lambda chain: resize(chain, (8, 8), "RESIZE_NEAREST_NEIGHBOR", alignCorners=True), UNKNOWN, "whole-pixels"),
     (slices, YES, "supported"),
@@ -258,6 +273,7 @@ CONSTRAINTS = [
     (lambda chain: chain.add("RESHAPE", None, [chain.constant([1, 2**18])], (1, 2**18)), UNKNOWN, "not-too-large"),
     (lambda chain: chain.add("TRANSPOSE", None, [chain.constant([0, 2, 1, 3])]), YES, "supported"),
     (lambda chain: chain.add("TRANSPOSE", None, [chain.constant([3, 2, 1, 0])]), UNKNOWN, "batch-stays-first"),
+    (lambda chain: chain.add("TRANSPOSE", None, [chain.constant([0, 1, 2])], (1, 2, 2**17)), UNKNOWN, "not-too-large"),
     (lambda chain: chain.add("SOFTMAX", None, [], (1, 1001)), YES, "supported"),
     (lambda chain: chain.add("SOFTMAX", None, [], (1, 16001)), NO, "at-most-16000"),
     (lambda chain: chain.add("SOFTMAX", None, [], (1, 4, 4, 8)), UNKNOWN, "one-row"),
@@ -265,8 +281,8 @@ CONSTRAINTS = [
     (lambda chain: chain.add("PRELU", None, [chain.constant(np.ones((4, 4, 8)), INT8)]), NO, "alpha-of-channels"),
     (lambda chain: chain.add("SPLIT", None, [], before=[chain.constant(3)]), YES, "supported"),
     (lambda chain: chain.add("SPLIT", None, [], before=[chain.constant(-1)]), YES, "supported"),
-    (lambda chain: chain.add("SPLIT", None, [], before=[chain.constant(0)]), UNKNOWN, "constant-split"),
-    (lambda chain: chain.add("SPLIT", None, [], before=[chain.constant(-4)]), UNKNOWN, "constant-split"),
+    (lambda chain: chain.add("SPLIT", None, [], before=[chain.constant(0)]), UNKNOWN, "last-axis"),
+    (lambda chain: chain.add("SPLIT", None, [], before=[chain.constant(-4)]), UNKNOWN, "last-axis"),
     (lambda chain: chain.add("SUM", None, [chain.constant([0])]), NO, "not-over-batch"),
     (lambda chain: chain.add("PACK", options_of("Pack", axis=1)), UNKNOWN, "contradicted"),
     (lambda chain: squeeze(chain, (4, 4, 8)), YES, "supported"),
@@ -330,6 +346,13 @@ def test_an_operator_without_an_input_is_unknown(op):
     chain.operators[0].inputs = [-1, *chain.operators[0].inputs[1:]] if op != "SPLIT" else [chain.operators[0].inputs[1]]
     found = predict(chain.bytes(), TARGET).verdicts[0]
     assert (found.verdict, found.rule) == (UNKNOWN, "inputs")
+
+
+@pytest.mark.parametrize(("op", "verdict"), [("MEAN", UNKNOWN), ("TRANSPOSE", UNKNOWN), ("RESHAPE", YES)])
+def test_an_operator_that_is_not_told_its_shape_is_unknown_but_for_a_reshape(op, verdict):
+    chain = Chain()
+    chain.add(op)
+    assert predict(chain.bytes(), TARGET).verdicts[0].verdict == verdict
 
 
 REFUSED = [

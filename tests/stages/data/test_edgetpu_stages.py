@@ -3,14 +3,22 @@
 import json
 
 import pytest
+import yaml
+from _edgetpu.targets import TARGETS
 from edgetpu_models import Chain, pairs
 from litert_operator import AS_INT8, FLOAT, INT32, small_detector
 from tflite_files import write_model
 
-from stage_helpers import artifact
+from stage_helpers import ROOT, artifact
 
 TARGET = "coral-runtime-14"
 PARAMS = {"path": None, "target": TARGET, "max_cpu_ops": None, "allow": ["TFLite_Detection_PostProcess"], "unknown": "warn"}
+
+
+@pytest.mark.parametrize("stage", ["predict-edgetpu", "inspect-edgetpu", "compile"])
+def test_the_targets_of_a_contract_are_those_that_there_are(stage):
+    contract = yaml.safe_load((ROOT / "stages" / stage / "stage.yaml").read_text(encoding="utf-8"))
+    assert contract["params"]["target"]["enum"] == list(TARGETS)
 
 
 @pytest.fixture
