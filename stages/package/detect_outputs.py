@@ -31,25 +31,30 @@ class Seen(NamedTuple):
 
 
 def draw(pixels, found):
-    """The picture with a box and a label for each object; the surest lie on top."""
+    """The picture with a box and a label for each object; no box crosses a label, and the surest lie on top."""
     picture = Image.fromarray(pixels)
     canvas, font = ImageDraw.Draw(picture), load_font(max(12, max(picture.size) // 50))
     stroke = max(2, max(picture.size) // 300)
     for each in reversed(found):
-        colour = colour_of(each.number)
         left, top, right, bottom = each.box
-        canvas.rectangle([left, top, max(left, right), max(top, bottom)], outline=colour, width=stroke)
-        text = "%s %.2f" % (each.label, each.score)
-        try:
-            place = canvas.textbbox((0, 0), text, font=font)
-        except UnicodeEncodeError:  # Pillow's old built-in font knows Latin letters only
-            text = text.encode("ascii", "replace").decode("ascii")
-            place = canvas.textbbox((0, 0), text, font=font)
-        width, height = place[2] + 6, place[3] + 4
-        x, y = max(0, min(left, picture.width - width)), top - height if top >= height else top
-        canvas.rectangle([x, y, x + width, y + height], fill=colour)
-        canvas.text((x + 3, y + 2), text, fill="#000000", font=font)
+        canvas.rectangle([left, top, max(left, right), max(top, bottom)], outline=colour_of(each.number), width=stroke)
+    for each in reversed(found):
+        _write_label(canvas, each, picture, font)
     return picture
+
+
+def _write_label(canvas, each, picture, font):
+    left, top = each.box[:2]
+    text = "%s %.2f" % (each.label, each.score)
+    try:
+        place = canvas.textbbox((0, 0), text, font=font)
+    except UnicodeEncodeError:  # Pillow's old built-in font knows Latin letters only
+        text = text.encode("ascii", "replace").decode("ascii")
+        place = canvas.textbbox((0, 0), text, font=font)
+    width, height = place[2] + 6, place[3] + 4
+    x, y = max(0, min(left, picture.width - width)), top - height if top >= height else top
+    canvas.rectangle([x, y, x + width, y + height], fill=colour_of(each.number))
+    canvas.text((x + 3, y + 2), text, fill="#000000", font=font)
 
 
 def load_font(size):

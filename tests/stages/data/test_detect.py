@@ -18,7 +18,7 @@ from _tflite.lint import describe
 from _tflite.model import read_model
 from litert_operator import AS_INT8, AS_UINT8, CLASSES, OUTPUTS, SIDE, small_detector
 from package_files import package_of
-from PIL import Image, ImageOps
+from PIL import Image, ImageColor, ImageOps
 from pycocotools.coco import COCO
 from synthetic import write
 from whole_run import DECODE, read
@@ -664,3 +664,14 @@ def test_so_it_does_for_any_type_of_numbers_and_any_order_of_outputs(run_stage, 
     photo = tmp_path / "noise.png"
     Image.fromarray(NOISE[:SIDE, : 2 * SIDE]).save(photo)
     agree(folder, [photo], tmp_path, 1)
+
+
+def test_no_box_crosses_a_label():
+    """The box of the surer object runs through where the other one's label is."""
+    outputs, found_of = load("package", "detect_outputs"), load("package", "detect_model").Found
+    sure, less = found_of("a", 0, 0.9, [20, 10, 120, 52]), found_of("b", 1, 0.5, [10, 60, 120, 110])
+    alone, both = (np.asarray(outputs.draw(np.full((120, 160, 3), 128, np.uint8), found)) for found in ([less], [sure, less]))
+    labels = (alone == ImageColor.getrgb(outputs.colour_of(1))).all(axis=2)
+    labels[60:] = False  # the box itself
+    assert labels.any()
+    assert np.array_equal(both[labels], alone[labels])
